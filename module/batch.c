@@ -1,0 +1,832 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The page-move engine: moves a batch of pages of private anonymous memory,
+ * touching no VMA.
+ *
+ * Under the mmap lock held for writing, with both VMAs write-locked and the
+ * source's anon_vma root held for writing:
+ *
+ *	open the span	no new user can reach a page through the source
+ *	lock		every folio of the batch, and check that it may move
+ *	flush		nor can any old user
+ *	move		point folio->mapping and ->index at the destination, set
+ *			the entry there, unlock the folio
+ *	close the span	what does not move is put back
+ *
+ * Until the flush nothing has changed: if one page cannot move, all is put
+ * back, and the batch is repaired or cut.
+ *
+ * The folio lock keeps out rmap walks that hold it, from before the mapping
+ * changes until the entry is set: they would find the folio nowhere. The root
+ * lock keeps out those that walk without it (folio_referenced() before 7.2).
+ * Folios are only ever tried to be locked, because a whole batch of them is
+ * held at once. Only one root is held at a time: there is no order among roots.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pgtable.h>
+#include <linux/rmap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <asm/pgalloc.h>
+#include "compat.h"
+#include "internal.h"
+
+/* In a row without any progress, before the caller is told to try again. */
+#define MAX_REPAIRS 100
+
+int vmremap_batch_init(struct vmremap_batch *batch)
+{
+	batch->max_runs = VMREMAP_BATCH_MAX_RUNS;
+	batch->sentinel = vmremap_sentinel(0);
+	/* One more: a run is written before it is known to fit. */
+	batch->runs = kvmalloc_array(VMREMAP_BATCH_MAX_RUNS + 1,
+				     sizeof(*batch->runs), GFP_KERNEL);
+	if (!batch->runs)
+		return -ENOMEM;
+	return vmremap_span_init(&batch->span);
+}
+
+void vmremap_batch_free(struct vmremap_batch *batch)
+{
+	vmremap_span_free(&batch->span);
+	kvfree(batch->runs);
+}
+
+/* A source entry, wherever it is kept while the span is open. */
+static pte_t source_entry(struct vmremap_batch *batch, unsigned long addr)
+{
+	struct vmremap_block *block = vmremap_span_block(&batch->span, addr);
+
+	if (!block || !block->ptes || addr < batch->span.start ||
+	    addr >= batch->span.end)
+		return __pte(0);
+	return ptep_get(&block->ptes[pte_index(addr)]);
+}
+
+/*
+ * A folio that was exclusive to this VMA all along carries the VMA's own
+ * anon_vma; after a fork it may carry one of its parents', which has the same
+ * root.
+ */
+static bool has_our_root(const struct vmremap_batch *batch, struct folio *folio)
+{
+	struct anon_vma *ours = batch->src_vma->anon_vma;
+
+	return folio_test_anon(folio) && !folio_test_ksm(folio) && ours &&
+	       compat_folio_anon_vma(folio)->root == ours->root;
+}
+
+/* Locks a folio that is known to be exclusive, if it may move. */
+static __always_inline enum vmremap_stop
+lock_exclusive(struct vmremap_batch *batch, struct folio *folio)
+{
+	if (unlikely((void *)folio->mapping != batch->src_mapping) &&
+	    !has_our_root(batch, folio))
+		return VMREMAP_BAD;
+	if (unlikely(!folio_trylock(folio)))
+		return VMREMAP_LOCKED;
+	if (unlikely(folio_maybe_dma_pinned(folio))) {
+		folio_unlock(folio);
+		return VMREMAP_PINNED;
+	}
+	return VMREMAP_OK;
+}
+
+/* The part of the source, around a run, that moves by the same distance. */
+static void contiguous_source(const struct vmremap_batch *batch,
+			      const struct vmremap_run *run,
+			      unsigned long *start, unsigned long *end)
+{
+	const struct vmremap_range *range = &batch->ranges[run->range];
+
+	*start = max_t(unsigned long, range->src, batch->span.start);
+	*end = min_t(unsigned long, range->src + range->len, batch->span.end);
+}
+
+/*
+ * Counts the entries in reach that map a large folio. Negative if one of them
+ * is not exclusive, or another large folio lives among them (it could not be
+ * told apart when the folios are unlocked).
+ */
+static int count_large(struct vmremap_batch *batch,
+		       const struct vmremap_run *run, struct folio *folio,
+		       unsigned long first_addr)
+{
+	unsigned long start, end, i, nr = folio_nr_pages(folio);
+	unsigned long pfn = folio_pfn(folio);
+	int count = 0;
+
+	contiguous_source(batch, run, &start, &end);
+	for (i = 0; i < nr; i++) {
+		unsigned long addr = first_addr + i * PAGE_SIZE;
+		struct page *page;
+		pte_t pte;
+
+		if (addr < start || addr >= end)
+			continue;
+		pte = source_entry(batch, addr);
+		if (!pte_present(pte) || pte_special(pte))
+			continue;
+		page = pte_page(pte);
+		if (pte_pfn(pte) == pfn + i) {
+			if (!PageAnonExclusive(page))
+				return -1;
+			count++;
+		} else if (PageCompound(page)) {
+			return -1;
+		}
+	}
+	return count;
+}
+
+/* The index that a large folio's first page gets at the destination. */
+static bool large_index(const struct vmremap_batch *batch,
+			const struct vmremap_run *run, unsigned long first_addr,
+			pgoff_t *index)
+{
+	/* Its first pages may be unmapped, and lie before the VMA's start. */
+	unsigned long lead = run->src > first_addr ?
+			     (run->src - first_addr) >> PAGE_SHIFT : 0;
+	unsigned long later = first_addr > run->src ?
+			      (first_addr - run->src) >> PAGE_SHIFT : 0;
+	pgoff_t at_run = linear_page_index(batch->dst_vma, run->dst);
+
+	*index = at_run + later - lead;
+	return at_run + later >= lead;
+}
+
+/*
+ * A large folio has one mapping and one index, so it moves if all that is
+ * mapped of it is here, and by the same distance.
+ */
+static enum vmremap_stop lock_large(struct vmremap_batch *batch,
+				    const struct vmremap_run *run,
+				    unsigned long addr, struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	unsigned long first = addr - folio_page_idx(folio, page) * PAGE_SIZE;
+	enum vmremap_stop stop;
+	pgoff_t index;
+	int count;
+
+	if (folio == batch->large && run->range == batch->large_range)
+		return VMREMAP_OK;
+	count = count_large(batch, run, folio, first);
+	if (!large_index(batch, run, first, &index))
+		return VMREMAP_PARTIAL;
+	stop = lock_exclusive(batch, folio);
+	if (stop)
+		return stop;
+	if (count != compat_folio_mapcount(folio)) {
+		folio_unlock(folio);
+		return VMREMAP_PARTIAL;
+	}
+	batch->large = folio;
+	batch->large_range = run->range;
+	return VMREMAP_OK;
+}
+
+static noinline enum vmremap_stop why_not_present(pte_t pte)
+{
+	if (compat_pte_is_swap(pte))
+		return VMREMAP_SWAPPED;
+	if (compat_pte_is_migration(pte))
+		return VMREMAP_MIGRATING;
+	return VMREMAP_BAD;
+}
+
+static noinline enum vmremap_stop why_special(const struct vmremap_batch *batch,
+					      pte_t pte)
+{
+	/* An earlier run's destination: this run has to wait for that one. */
+	if (pte_same(pte, batch->sentinel))
+		return VMREMAP_CHANGED;
+	return is_zero_pfn(pte_pfn(pte)) ? VMREMAP_OK : VMREMAP_BAD;
+}
+
+static noinline enum vmremap_stop lock_hole(const struct vmremap_batch *batch)
+{
+	return batch->flags & VMREMAP_MOVE_ALLOW_SRC_HOLES ? VMREMAP_OK :
+							      VMREMAP_HOLE;
+}
+
+/* Checks one source entry, and locks its folio if it has one. */
+static __always_inline enum vmremap_stop
+lock_entry(struct vmremap_batch *batch, const struct vmremap_run *run,
+	   unsigned long addr, pte_t pte)
+{
+	struct page *page;
+
+	if (unlikely(pte_none(pte)))
+		return lock_hole(batch);
+	if (unlikely(!pte_present(pte)))
+		return why_not_present(pte);
+	if (unlikely(pte_special(pte)))
+		return why_special(batch, pte);
+	page = pte_page(pte);
+	if (unlikely(!PageAnonExclusive(page)))
+		return PageAnon(page) ? VMREMAP_SHARED : VMREMAP_BAD;
+	if (unlikely(PageCompound(page)))
+		return lock_large(batch, run, addr, page);
+	return lock_exclusive(batch, (struct folio *)page);
+}
+
+/* What unlocks the folio of an entry that lock_entry() has accepted. */
+static void unlock_entry(struct vmremap_batch *batch, unsigned long addr,
+			 pte_t pte)
+{
+	struct folio *folio;
+	struct page *page;
+
+	if (!pte_present(pte) || pte_special(pte))
+		return;
+	page = pte_page(pte);
+	folio = page_folio(page);
+	if (folio_test_large(folio)) {
+		if (folio == batch->large)
+			return;
+		batch->large = folio;
+	}
+	folio_unlock(folio);
+}
+
+/* A destination entry as it will be when all runs before this one are done. */
+static pte_t destination_entry(const struct vmremap_batch *batch,
+			       const struct vmremap_run *run, unsigned int i)
+{
+	const struct vmremap_block *block = run->dst_block;
+	unsigned long addr = run->dst + i * PAGE_SIZE;
+
+	if (block && block->kind == VMREMAP_BLOCK_TAKEN &&
+	    addr >= batch->span.start && addr < batch->span.end)
+		return block->ptes[pte_index(addr)];
+	return ptep_get(run->dst_ptes + i);
+}
+
+/* Finds a run's entries at the destination, in reach or not. */
+static enum vmremap_stop find_destination(struct vmremap_batch *batch,
+					  struct vmremap_run *run)
+{
+	struct vmremap_block *block = vmremap_span_block(&batch->span, run->dst);
+	pmd_t *pmd;
+
+	run->dst_block = batch->src_vma == batch->dst_vma ? block : NULL;
+	run->dst_ptl = NULL;
+	if (run->dst_block && block->kind != VMREMAP_BLOCK_TAKEN) {
+		if (block->kind != VMREMAP_BLOCK_TABLE)
+			return VMREMAP_EXISTS;
+		run->dst_ptes = &block->ptes[pte_index(run->dst)];
+		return VMREMAP_OK;
+	}
+	pmd = vmremap_pmd(batch->mm, run->dst);
+	if (!pmd || !vmremap_pmd_is_table(*pmd))
+		return pmd && !pmd_none(*pmd) ? VMREMAP_EXISTS :
+						VMREMAP_CHANGED;
+	run->dst_ptes = pte_offset_kernel(pmd, run->dst);
+	run->dst_ptl = pte_lockptr(batch->mm, pmd);
+	return VMREMAP_OK;
+}
+
+static void lock_destination(const struct vmremap_run *run)
+{
+	if (run->dst_ptl)
+		spin_lock(run->dst_ptl);
+}
+
+static void unlock_destination(const struct vmremap_run *run)
+{
+	if (run->dst_ptl)
+		spin_unlock(run->dst_ptl);
+}
+
+static void reserve(struct vmremap_batch *batch, const struct vmremap_run *run,
+		    unsigned int i)
+{
+	set_pte_at(batch->mm, run->dst + i * PAGE_SIZE, run->dst_ptes + i,
+		   batch->sentinel);
+}
+
+static void unreserve(struct vmremap_batch *batch,
+		      const struct vmremap_run *run, unsigned int nr)
+{
+	unsigned int i;
+
+	if (!batch->reserve)
+		return;
+	lock_destination(run);
+	for (i = 0; i < nr; i++)
+		ptep_get_and_clear(batch->mm, run->dst + i * PAGE_SIZE,
+				   run->dst_ptes + i);
+	unlock_destination(run);
+}
+
+/* Locks the pages of a run; how many it managed is left in stop_page. */
+static enum vmremap_stop lock_run(struct vmremap_batch *batch,
+				  struct vmremap_run *run)
+{
+	const bool replace = batch->flags & VMREMAP_MOVE_REPLACE;
+	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+	enum vmremap_stop stop;
+	pte_t *src;
+	unsigned int i;
+
+	if (!block->ptes)
+		return VMREMAP_CHANGED;
+	stop = find_destination(batch, run);
+	if (stop)
+		return stop;
+	src = &block->ptes[pte_index(run->src)];
+	lock_destination(run);
+	for (i = 0; i < run->nr; i++) {
+		unsigned long addr = run->src + i * PAGE_SIZE;
+
+		if (!replace && !pte_none(destination_entry(batch, run, i))) {
+			stop = VMREMAP_EXISTS;
+			break;
+		}
+		stop = lock_entry(batch, run, addr, ptep_get(src + i));
+		if (stop)
+			break;
+		if (batch->reserve)
+			reserve(batch, run, i);
+	}
+	unlock_destination(run);
+	batch->stop_page = i;
+	return stop;
+}
+
+/* A page table that moves as one. */
+static enum vmremap_stop lock_table(struct vmremap_batch *batch,
+				    const struct vmremap_run *run,
+				    const struct vmremap_block *block)
+{
+	enum vmremap_stop stop;
+	unsigned int i;
+
+	for (i = 0; i < PTRS_PER_PTE; i++) {
+		stop = lock_entry(batch, run, run->src + i * PAGE_SIZE,
+				  ptep_get(block->ptes + i));
+		if (unlikely(stop)) {
+			batch->stop_page = i;
+			return stop;
+		}
+	}
+	return VMREMAP_OK;
+}
+
+static enum vmremap_stop lock_huge(struct vmremap_batch *batch,
+				   const struct vmremap_block *block)
+{
+	struct page *page = pmd_page(block->val);
+
+	if (!PageAnon(page))
+		return VMREMAP_OK;	/* the huge zero page */
+	if (!PageAnonExclusive(page))
+		return VMREMAP_SHARED;
+	return lock_exclusive(batch, page_folio(page));
+}
+
+static enum vmremap_stop lock_pair(struct vmremap_batch *batch,
+				   struct vmremap_run *run)
+{
+	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+	enum vmremap_stop stop = VMREMAP_CHANGED;
+
+	if (!vmremap_pair_take_spare(batch->mm, block))
+		return VMREMAP_CHANGED;
+	if (block->kind == VMREMAP_BLOCK_TABLE)
+		stop = lock_table(batch, run, block);
+	else if (block->kind == VMREMAP_BLOCK_HUGE)
+		stop = lock_huge(batch, block);
+	return stop;
+}
+
+static void unlock_run(struct vmremap_batch *batch, struct vmremap_run *run,
+		       unsigned int nr)
+{
+	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+	unsigned int i;
+
+	if (run->hole || !nr)
+		return;
+	if (block->kind == VMREMAP_BLOCK_HUGE) {
+		if (PageAnon(pmd_page(block->val)))
+			folio_unlock(page_folio(pmd_page(block->val)));
+		return;
+	}
+	for (i = 0; i < nr; i++) {
+		unsigned long addr = run->src + i * PAGE_SIZE;
+
+		unlock_entry(batch, addr,
+			     ptep_get(&block->ptes[pte_index(addr)]));
+	}
+	if (!run->paired)
+		unreserve(batch, run, nr);
+}
+
+static void unlock_pages(struct vmremap_batch *batch)
+{
+	unsigned int i;
+
+	batch->large = NULL;
+	for (i = 0; i < batch->stop_run; i++)
+		unlock_run(batch, &batch->runs[i], batch->runs[i].nr);
+	unlock_run(batch, &batch->runs[i], batch->stop_page);
+	batch->large = NULL;
+	for (i = 0; i < batch->span.nr_blocks; i++)
+		vmremap_pair_put_spare(batch->mm, &batch->span.blocks[i]);
+}
+
+/* Locks every folio of the batch, or none. */
+static enum vmremap_stop lock_pages(struct vmremap_batch *batch)
+{
+	enum vmremap_stop stop = VMREMAP_OK;
+	unsigned int i;
+
+	batch->large = NULL;
+	for (i = 0; i < batch->nr_runs; i++) {
+		struct vmremap_run *run = &batch->runs[i];
+
+		batch->stop_run = i;
+		batch->stop_page = 0;
+		if (run->hole)
+			stop = lock_hole(batch);
+		else if (run->paired)
+			stop = lock_pair(batch, run);
+		else
+			stop = lock_run(batch, run);
+		if (stop) {
+			unlock_pages(batch);
+			return stop;
+		}
+		cond_resched();
+	}
+	return VMREMAP_OK;
+}
+
+/*
+ * A walker that trusts the mapping it read must have had a reference of its own
+ * before that. Any reference beyond the ones that are accounted for may be such
+ * a walker's. folio_unlock() orders the new mapping before this read.
+ */
+static __always_inline void note_walkers(struct vmremap_batch *batch,
+					 struct folio *folio, int mapped)
+{
+	if (!COMPAT_RMAP_WALKERS_TRUST_OLD_MAPPING)
+		return;
+	smp_mb__after_atomic();
+	if (folio_ref_count(folio) >
+	    mapped + (folio_test_swapcache(folio) ? folio_nr_pages(folio) : 0))
+		batch->need_grace_period = true;
+}
+
+static __always_inline void rehome_folio(struct vmremap_batch *batch,
+					 struct folio *folio, pgoff_t index)
+{
+	WRITE_ONCE(folio->mapping, batch->dst_mapping);
+	folio->index = index;
+}
+
+static noinline void move_large(struct vmremap_batch *batch,
+				const struct vmremap_run *run,
+				struct folio *folio, struct page *page,
+				unsigned long addr)
+{
+	pgoff_t index;
+
+	if (folio == batch->large)
+		return;
+	batch->large = folio;
+	batch->large_left = compat_folio_mapcount(folio);
+	large_index(batch, run,
+		    addr - folio_page_idx(folio, page) * PAGE_SIZE, &index);
+	rehome_folio(batch, folio, index);
+}
+
+static noinline void unlock_moved_large(struct vmremap_batch *batch,
+					struct folio *folio)
+{
+	if (--batch->large_left)
+		return;
+	batch->large = NULL;
+	folio_unlock(folio);
+	if (COMPAT_RMAP_WALKERS_TRUST_OLD_MAPPING)
+		batch->need_grace_period = true;
+}
+
+static pte_t moved_entry(pte_t pte)
+{
+	if (pte_special(pte))
+		return pte;
+	pte = pte_mksoft_dirty(pte_clear_uffd_wp(pte));
+	/* The page is exclusive, and its VMA writable. */
+	if (!pte_protnone(pte))
+		pte = compat_pte_mkwrite(pte);
+	return pte;
+}
+
+static void move_entry(struct vmremap_batch *batch, struct vmremap_run *run,
+		       unsigned int i, pgoff_t index, pte_t pte)
+{
+	unsigned long addr = run->src + i * PAGE_SIZE;
+	struct page *page = pte_special(pte) ? NULL : pte_page(pte);
+	struct folio *folio = page ? page_folio(page) : NULL;
+	bool large = folio && folio_test_large(folio);
+
+	if (large)
+		move_large(batch, run, folio, page, addr);
+	else if (folio)
+		rehome_folio(batch, folio, index + i);
+
+	set_pte_at(batch->mm, run->dst + i * PAGE_SIZE, run->dst_ptes + i,
+		   moved_entry(pte));
+	if (large) {
+		unlock_moved_large(batch, folio);
+	} else if (folio) {
+		folio_unlock(folio);
+		note_walkers(batch, folio, 1);
+	}
+}
+
+static void move_run(struct vmremap_batch *batch, struct vmremap_run *run)
+{
+	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
+	pte_t *src = &block->ptes[pte_index(run->src)];
+	unsigned int i;
+
+	lock_destination(run);
+	for (i = 0; i < run->nr; i++) {
+		pte_t pte = ptep_get(src + i);
+
+		if (pte_none(pte)) {
+			if (batch->reserve)
+				ptep_get_and_clear(batch->mm,
+						   run->dst + i * PAGE_SIZE,
+						   run->dst_ptes + i);
+			continue;
+		}
+		/* Out of reach and flushed: nobody else writes to it. */
+		if (block->kind == VMREMAP_BLOCK_TABLE)
+			ptep_get_and_clear_full(batch->mm,
+						run->src + i * PAGE_SIZE,
+						src + i, 1);
+		else
+			src[i] = __pte(0);
+		move_entry(batch, run, i, index, pte);
+	}
+	unlock_destination(run);
+}
+
+/* Marks a whole table soft-dirty while it is out of reach. */
+static void mark_soft_dirty(pte_t *ptes)
+{
+	unsigned int i;
+
+	for (i = 0; i < PTRS_PER_PTE; i++) {
+		pte_t pte = ptep_get(ptes + i);
+
+		if (pte_present(pte) && !pte_special(pte) &&
+		    !pte_soft_dirty(pte))
+			set_pte(ptes + i, pte_mksoft_dirty(pte));
+	}
+}
+
+static void hang_tables(struct vmremap_batch *batch,
+			struct vmremap_block *block, pgtable_t dst_table)
+{
+	spinlock_t *ptl;
+
+	if (dst_table) {
+		ptl = pmd_lock(batch->mm, block->pair_pmd);
+		pmd_populate(batch->mm, block->pair_pmd, dst_table);
+		spin_unlock(ptl);
+	}
+	if (block->src_table) {
+		ptl = pmd_lock(batch->mm, block->pmd);
+		pmd_populate(batch->mm, block->pmd, block->src_table);
+		spin_unlock(ptl);
+	}
+}
+
+static void move_table(struct vmremap_batch *batch, struct vmremap_run *run,
+		       struct vmremap_block *block)
+{
+	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
+	unsigned int i;
+
+	mark_soft_dirty(block->ptes);
+	/* The folios are locked and page faults wait: rmap may follow. */
+	hang_tables(batch, block, pmd_pgtable(block->val));
+	for (i = 0; i < PTRS_PER_PTE; i++) {
+		pte_t pte = ptep_get(block->ptes + i);
+		struct page *page;
+
+		if (!pte_present(pte) || unlikely(pte_special(pte)))
+			continue;
+		page = pte_page(pte);
+		if (unlikely(PageCompound(page))) {
+			move_large(batch, run, page_folio(page), page,
+				   run->src + i * PAGE_SIZE);
+			unlock_moved_large(batch, page_folio(page));
+			continue;
+		}
+		rehome_folio(batch, (struct folio *)page, index + i);
+		folio_unlock((struct folio *)page);
+		note_walkers(batch, (struct folio *)page, 1);
+	}
+}
+
+static void move_huge(struct vmremap_batch *batch, struct vmremap_run *run,
+		      struct vmremap_block *block)
+{
+	struct page *page = pmd_page(block->val);
+	struct folio *folio = PageAnon(page) ? page_folio(page) : NULL;
+	pmd_t entry = block->val;
+	spinlock_t *ptl;
+
+	if (folio) {
+		rehome_folio(batch, folio,
+			     linear_page_index(batch->dst_vma, run->dst));
+		entry = pmd_mksoft_dirty(entry);
+	}
+	ptl = pmd_lock(batch->mm, block->pair_pmd);
+	vmremap_deposit_table(batch->mm, block->pair_pmd, block->deposit);
+	set_pmd_at(batch->mm, run->dst, block->pair_pmd, entry);
+	spin_unlock(ptl);
+	hang_tables(batch, block, NULL);
+	if (folio) {
+		folio_unlock(folio);
+		note_walkers(batch, folio, 1);
+	}
+}
+
+static void move_pair(struct vmremap_batch *batch, struct vmremap_run *run)
+{
+	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+
+	if (block->kind == VMREMAP_BLOCK_TABLE)
+		move_table(batch, run, block);
+	else
+		move_huge(batch, run, block);
+	block->kind = VMREMAP_BLOCK_GONE;
+}
+
+/* Discards what the destination holds, neighbouring runs together. */
+static void discard_destination(struct vmremap_batch *batch)
+{
+	unsigned int i = 0;
+
+	while (i < batch->nr_runs) {
+		unsigned long start = batch->runs[i].dst, end = start;
+
+		for (; i < batch->nr_runs && batch->runs[i].dst == end; i++)
+			end += batch->runs[i].nr * PAGE_SIZE;
+		vmremap_discard(batch->dst_vma, start, end - start);
+	}
+}
+
+/* All pages are locked: from here on nothing can fail. */
+static void commit(struct vmremap_batch *batch)
+{
+	unsigned int i;
+
+	if (batch->flags & VMREMAP_MOVE_REPLACE)
+		discard_destination(batch);
+	if (batch->span.nr_blocks)
+		vmremap_span_flush(&batch->span);
+	batch->large = NULL;
+	for (i = 0; i < batch->nr_runs; i++) {
+		struct vmremap_run *run = &batch->runs[i];
+
+		if (run->hole)
+			continue;
+		if (run->paired)
+			move_pair(batch, run);
+		else
+			move_run(batch, run);
+		cond_resched();
+	}
+	batch->large = NULL;
+}
+
+/* Moves all that is planned, or nothing. */
+static enum vmremap_stop move_planned(struct vmremap_batch *batch)
+{
+	enum vmremap_stop stop = VMREMAP_CHANGED;
+
+	batch->stop_run = 0;
+	batch->stop_page = 0;
+	if (!vmremap_span_open(&batch->span))
+		stop = lock_pages(batch);
+	if (!stop)
+		commit(batch);
+	vmremap_span_close(&batch->span);
+	return stop;
+}
+
+static enum vmremap_stop move_batch(struct vmremap_batch *batch, int *err)
+{
+	struct anon_vma *anon_vma = batch->src_vma->anon_vma;
+	enum vmremap_stop stop;
+
+	*err = 0;
+	if (anon_vma) {
+		*err = down_write_killable(&anon_vma->root->rwsem);
+		if (*err)
+			return VMREMAP_CHANGED;
+	}
+	stop = move_planned(batch);
+	if (anon_vma)
+		up_write(&anon_vma->root->rwsem);
+	return stop;
+}
+
+static int stop_errno(const struct vmremap_batch *batch, enum vmremap_stop stop)
+{
+	switch (stop) {
+	case VMREMAP_HOLE:
+		return -ENOENT;
+	case VMREMAP_EXISTS:
+		return -EEXIST;
+	case VMREMAP_PINNED:
+		return -EBUSY;
+	case VMREMAP_SHARED:
+		return batch->flags & VMREMAP_MOVE_UNSHARE ? 0 : -EBUSY;
+	case VMREMAP_BAD:
+		return -EFAULT;
+	default:
+		return 0;
+	}
+}
+
+/* After trouble plans are short, so that they are not made in vain. */
+static void adapt_plan_length(struct vmremap_batch *batch, bool trouble)
+{
+	if (trouble)
+		batch->max_runs = max(batch->stop_run, 16U);
+	else
+		batch->max_runs = min_t(unsigned int, batch->max_runs * 2,
+					VMREMAP_BATCH_MAX_RUNS);
+}
+
+/*
+ * Moves what is planned. A page that cannot move ends the plan before it; if it
+ * is the very first one, that is for the caller.
+ */
+static int move_up_to_trouble(struct vmremap_batch *batch,
+			      enum vmremap_stop *stop)
+{
+	int err;
+
+	for (;;) {
+		err = vmremap_plan_prepare(batch);
+		if (err)
+			return err;
+		*stop = move_batch(batch, &err);
+		if (err)
+			return err;
+		if (!*stop)
+			batch->at = batch->planned;
+		adapt_plan_length(batch, *stop);
+		if (!*stop || (!batch->stop_run && !batch->stop_page))
+			return 0;
+		vmremap_plan_cut(batch, batch->stop_run, batch->stop_page);
+	}
+}
+
+/**
+ * vmremap_batch_move_all - move all ranges, batch after batch
+ * @batch: with its ranges set; all of them checked
+ *
+ * Return: 0, or an errno for the page at @batch->at; what is before it has
+ * moved, the rest is as it was.
+ */
+int vmremap_batch_move_all(struct vmremap_batch *batch)
+{
+	unsigned int repairs = 0;
+	enum vmremap_stop stop;
+	int err;
+
+	while (batch->at.range < batch->nr_ranges) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		vmremap_plan(batch);
+		err = move_up_to_trouble(batch, &stop);
+		if (!err && stop)
+			err = stop_errno(batch, stop);
+		if (err)
+			return err;
+		if (!stop) {
+			repairs = 0;
+			continue;
+		}
+		if (++repairs > MAX_REPAIRS)
+			return -EAGAIN;
+		err = vmremap_repair(batch, stop);
+		if (err)
+			return err;
+	}
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The one place that knows kernel versions. Everything here exists under its
+ * own name on the newest kernel, or says why it does not.
+ */
+#ifndef VMREMAP_COMPAT_H
+#define VMREMAP_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/rcupdate.h>
+#include <linux/rmap.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/userfaultfd_k.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "vmremap supports Linux 6.1 and newer"
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+#include <linux/leafops.h>
+#endif
+
+/* VMA flags that older kernels do not know: no VMA has them there. */
+#ifndef VM_SEALED
+#define VM_SEALED VM_NONE
+#endif
+#ifndef VM_DROPPABLE
+#define VM_DROPPABLE VM_NONE
+#endif
+#ifndef VM_SHADOW_STACK
+#define VM_SHADOW_STACK VM_NONE
+#endif
+
+/* UFFDIO_MOVE came with 6.8. */
+#define COMPAT_HAS_UFFDIO_MOVE \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0))
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	mmap_assert_write_locked(vma->vm_mm);
+	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	mmap_assert_write_locked(vma->vm_mm);
+	vma->vm_flags &= ~flags;
+}
+
+/* Before per-VMA locks the mmap lock alone keeps page faults out. */
+static inline void vma_start_write(struct vm_area_struct *vma)
+{
+	mmap_assert_write_locked(vma->vm_mm);
+}
+#endif
+
+static inline void compat_zap_range(struct vm_area_struct *vma,
+				    unsigned long start, unsigned long len)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	zap_special_vma_range(vma, start, len);
+#else
+	zap_vma_ptes(vma, start, len);
+#endif
+}
+
+static inline unsigned long compat_zero_pfn(unsigned long addr)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	return zero_pfn(addr);
+#else
+	return my_zero_pfn(addr);
+#endif
+}
+
+static inline void *compat_anon_mapping(struct anon_vma *anon_vma)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	return (void *)anon_vma + FOLIO_MAPPING_ANON;
+#else
+	return (void *)anon_vma + PAGE_MAPPING_ANON;
+#endif
+}
+
+/* Inverse of compat_anon_mapping(); for folios known to be anonymous. */
+static inline struct anon_vma *compat_folio_anon_vma(struct folio *folio)
+{
+	return (void *)folio->mapping - (compat_anon_mapping(NULL) - NULL);
+}
+
+static inline long compat_gup_one(struct mm_struct *mm, unsigned long addr,
+				  unsigned int flags, struct page **page)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return get_user_pages_remote(mm, addr, 1, flags, page, NULL);
+#else
+	return get_user_pages_remote(mm, addr, 1, flags, page, NULL, NULL);
+#endif
+}
+
+/* How many page-table entries, in all processes, map a part of the folio. */
+static inline int compat_folio_mapcount(struct folio *folio)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	return folio_mapcount(folio);
+#else
+	/* folio_mapcount() is not exported here. */
+	int count = atomic_read(folio_mapcount_ptr(folio)) + 1;
+	long i, nr = folio_nr_pages(folio);
+
+	for (i = 0; i < nr; i++)
+		count += atomic_read(&folio_page(folio, i)->_mapcount) + 1;
+	return count;
+#endif
+}
+
+/*
+ * Marks an exclusive page as shared, unless it may be pinned. Its entry must
+ * have been cleared and flushed.
+ */
+static inline int compat_try_share(struct folio *folio, struct page *page)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	return folio_try_share_anon_rmap_pte(folio, page);
+#else
+	return page_try_share_anon_rmap(page);
+#endif
+}
+
+static inline pte_t compat_pte_mkwrite(pte_t pte)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	return pte_mkwrite_novma(pte);
+#else
+	return pte_mkwrite(pte);
+#endif
+}
+
+static inline bool compat_pte_is_swap(pte_t pte)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	return softleaf_is_swap(softleaf_from_pte(pte));
+#else
+	return is_swap_pte(pte) && !non_swap_entry(pte_to_swp_entry(pte));
+#endif
+}
+
+static inline bool compat_pte_is_migration(pte_t pte)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	return softleaf_is_migration(softleaf_from_pte(pte));
+#else
+	return is_swap_pte(pte) && is_migration_entry(pte_to_swp_entry(pte));
+#endif
+}
+
+/*
+ * On 6.1 an rmap walker without the folio lock may have read folio->mapping
+ * before a move changed it, and take that old anon_vma for the folio's own as
+ * long as the folio is mapped at all. It can only be there with a reference of
+ * its own. Later kernels read folio->mapping again (6.12), or hold the folio
+ * lock (7.2).
+ */
+#define COMPAT_RMAP_WALKERS_TRUST_OLD_MAPPING \
+	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0))
+
+#endif /* VMREMAP_COMPAT_H */

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tables by hand, and page faults on behalf of the caller, where the
+ * kernel exports no helper of its own. All of it runs under the mmap lock held
+ * for writing, with the VMA write-locked.
+ */
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include "compat.h"
+#include "internal.h"
+
+/* The PMD entry of an address, or NULL if the levels above have none. */
+pmd_t *vmremap_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+
+	if (pgd_none(*pgd))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	if (p4d_none(*p4d))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	if (pud_none(*pud) || !pud_present(*pud) || pud_trans_huge(*pud))
+		return NULL;
+	return pmd_offset(pud, addr);
+}
+
+static int leave_entry_alone(pte_t *pte, unsigned long addr, void *data)
+{
+	return 0;
+}
+
+/* Makes sure that an address has a page table, or a huge page. */
+int vmremap_alloc_table(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = vmremap_pmd(mm, addr);
+
+	if (pmd && !pmd_none(*pmd))
+		return 0;
+	return apply_to_page_range(mm, addr & PAGE_MASK, PAGE_SIZE,
+				   leave_entry_alone, NULL);
+}
+
+/* Maps what a huge PMD entry maps by a page table; the folio stays whole. */
+int vmremap_split_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	struct page *page;
+	long got;
+
+	/* FOLL_FORCE: a mapping may be writable and not readable. */
+	got = compat_gup_one(mm, addr, FOLL_SPLIT_PMD | FOLL_FORCE, &page);
+	if (got == 1) {
+		put_page(page);
+		return 0;
+	}
+	return got < 0 ? got : -EFAULT;
+}
+
+/*
+ * Asks the kernel to split the large folio at an address into pages, which it
+ * may not do. There is no export for it; but the first step of a migration to
+ * device memory is to split, and a migration can be given up after that step.
+ */
+void vmremap_split_folio(struct vm_area_struct *vma, unsigned long addr)
+{
+	unsigned long src = 0, dst = 0;
+	struct migrate_vma migration = {
+		.vma = vma,
+		.src = &src,
+		.dst = &dst,
+		.start = addr,
+		.end = addr + PAGE_SIZE,
+		.flags = MIGRATE_VMA_SELECT_SYSTEM,
+	};
+
+	if (migrate_vma_setup(&migration))
+		return;
+	migrate_vma_pages(&migration);
+	migrate_vma_finalize(&migration);
+}
+
+static int fault_errno(vm_fault_t fault)
+{
+	if (fault & VM_FAULT_OOM)
+		return -ENOMEM;
+	return fault & VM_FAULT_ERROR ? -EFAULT : 0;
+}
+
+/*
+ * Takes a page fault for an address of a VMA. A userfaultfd must not hear of
+ * it (nobody could answer under the mmap lock), and it is to bring in one page
+ * and not a huge one.
+ */
+int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
+		  unsigned int flags)
+{
+	const vm_flags_t hide = vma->vm_flags & __VM_UFFD_FLAGS;
+	const vm_flags_t show = VM_NOHUGEPAGE & ~vma->vm_flags;
+	vm_fault_t fault;
+
+	vm_flags_clear(vma, hide);
+	vm_flags_set(vma, show);
+	fault = handle_mm_fault(vma, addr, flags, NULL);
+	vm_flags_clear(vma, show);
+	vm_flags_set(vma, hide);
+	return fault_errno(fault);
+}
+
+/* Discards the pages of a range, as MADV_DONTNEED does, and flushes it. */
+void vmremap_discard(struct vm_area_struct *vma, unsigned long start,
+		     unsigned long len)
+{
+	/* The exported zap asks for the flag; ordinary pages it treats as such. */
+	vm_flags_set(vma, VM_PFNMAP);
+	compat_zap_range(vma, start, len);
+	vm_flags_clear(vma, VM_PFNMAP);
+}
+
+/*
+ * Every huge PMD entry of anonymous memory has a page table deposited beside
+ * it, so that splitting it never needs memory. The kernel keeps them in a list
+ * headed in the PMD table; these two do what its own functions do.
+ */
+void vmremap_deposit_table(struct mm_struct *mm, pmd_t *pmd, pgtable_t table)
+{
+	pgtable_t first = pmd_huge_pte(mm, pmd);
+
+	INIT_LIST_HEAD(&table->lru);
+	if (first)
+		list_add(&table->lru, &first->lru);
+	pmd_huge_pte(mm, pmd) = table;
+}
+
+pgtable_t vmremap_withdraw_table(struct mm_struct *mm, pmd_t *pmd)
+{
+	pgtable_t table = pmd_huge_pte(mm, pmd);
+	pgtable_t next = NULL;
+
+	if (!list_empty(&table->lru)) {
+		next = list_first_entry(&table->lru, struct page, lru);
+		list_del_init(&table->lru);
+	}
+	pmd_huge_pte(mm, pmd) = next;
+	return table;
+}
+
+pte_t vmremap_sentinel(unsigned long addr)
+{
+	return pte_mkspecial(pfn_pte(compat_zero_pfn(addr), PAGE_NONE));
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making a page movable that cannot be moved as it is: reading it in, breaking
+ * copy-on-write, waiting for whoever has it locked, taking it out of a large
+ * folio. Works on the first page of a plan (and, where that is cheap, on all
+ * the later ones), without the anon_vma root lock; the batch is then planned
+ * anew.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pgtable.h>
+#include <linux/rmap.h>
+#include <linux/sched/signal.h>
+#include "compat.h"
+#include "internal.h"
+
+/* Pages that are faulted in before the batch is tried again. */
+#define MAX_FAULTS 8192
+
+/* A page that is still unfit after so many faults is somebody else's too. */
+#define MAX_FAULTS_A_PAGE 4
+
+static bool pmd_needs_fault(pmd_t pmd, bool unshare)
+{
+	if (pmd_none(pmd))
+		return false;
+	if (pmd_trans_huge(pmd))
+		return unshare && PageAnon(pmd_page(pmd)) &&
+		       !PageAnonExclusive(pmd_page(pmd));
+	/* A migration entry of a huge page. */
+	return !pmd_present(pmd);
+}
+
+static bool pte_needs_fault(pte_t pte, bool unshare)
+{
+	if (pte_none(pte))
+		return false;
+	if (!pte_present(pte))
+		return compat_pte_is_swap(pte) || compat_pte_is_migration(pte);
+	return unshare && !pte_special(pte) && PageAnon(pte_page(pte)) &&
+	       !PageAnonExclusive(pte_page(pte));
+}
+
+/* Whether a page needs a fault, and whether it has to be one for writing. */
+static bool needs_fault(struct mm_struct *mm, unsigned long addr, bool unshare,
+			unsigned int *fault_flags)
+{
+	pmd_t *pmd = vmremap_pmd(mm, addr);
+	pte_t pte;
+
+	*fault_flags = 0;
+	if (!pmd || pmd_none(*pmd))
+		return false;
+	if (!vmremap_pmd_is_table(*pmd)) {
+		if (pmd_present(*pmd))
+			*fault_flags = FAULT_FLAG_WRITE;
+		return pmd_needs_fault(*pmd, unshare);
+	}
+	pte = ptep_get(pte_offset_kernel(pmd, addr));
+	if (pte_present(pte))
+		*fault_flags = FAULT_FLAG_WRITE;
+	return pte_needs_fault(pte, unshare);
+}
+
+/* Faults until a page is present, and not shared; returns how many it took. */
+static int fault_page(struct vmremap_batch *batch, unsigned long addr)
+{
+	const bool unshare = batch->flags & VMREMAP_MOVE_UNSHARE;
+	unsigned int flags;
+	int err, faults;
+
+	for (faults = 0; faults < MAX_FAULTS_A_PAGE; faults++) {
+		if (!needs_fault(batch->mm, addr, unshare, &flags))
+			break;
+		err = vmremap_fault(batch->src_vma, addr, flags);
+		if (err)
+			return err;
+		cond_resched();
+	}
+	return faults;
+}
+
+static int fault_run(struct vmremap_batch *batch, const struct vmremap_run *run,
+		     unsigned int *budget)
+{
+	unsigned int i;
+
+	for (i = 0; i < run->nr && *budget; i++) {
+		int faults = fault_page(batch, run->src + i * PAGE_SIZE);
+
+		if (faults < 0)
+			return faults;
+		*budget -= min_t(unsigned int, faults, *budget);
+		if (faults && fatal_signal_pending(current))
+			return -EINTR;
+	}
+	return 0;
+}
+
+/*
+ * Faults in whatever in the plan needs it. Trouble with a later page is not
+ * reported here: by the time that page's turn comes it may be gone.
+ */
+static int fault_plan(struct vmremap_batch *batch)
+{
+	unsigned int i, budget = MAX_FAULTS;
+	int err = 0;
+
+	for (i = 0; i < batch->nr_runs && budget && !err; i++) {
+		if (!batch->runs[i].hole)
+			err = fault_run(batch, &batch->runs[i], &budget);
+		cond_resched();
+	}
+	return budget == MAX_FAULTS || err == -EINTR ? err : 0;
+}
+
+/* The folio that is mapped at an address, with a reference; or NULL. */
+static struct folio *get_folio_at(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = vmremap_pmd(mm, addr);
+	struct folio *folio = NULL;
+	spinlock_t *ptl;
+	pte_t pte;
+
+	if (!pmd || pmd_none(*pmd))
+		return NULL;
+	ptl = pmd_lock(mm, pmd);
+	if (pmd_trans_huge(*pmd)) {
+		folio = page_folio(pmd_page(*pmd));
+		folio_get(folio);
+	}
+	spin_unlock(ptl);
+	if (folio || !vmremap_pmd_is_table(*pmd))
+		return folio;
+
+	ptl = pte_lockptr(mm, pmd);
+	spin_lock(ptl);
+	pte = ptep_get(pte_offset_kernel(pmd, addr));
+	if (pte_present(pte) && !pte_special(pte)) {
+		folio = page_folio(pte_page(pte));
+		folio_get(folio);
+	}
+	spin_unlock(ptl);
+	return folio;
+}
+
+static int wait_for_folio(struct vmremap_batch *batch, unsigned long addr)
+{
+	struct folio *folio = get_folio_at(batch->mm, addr);
+	int err = 0;
+
+	if (folio) {
+		err = folio_wait_locked_killable(folio);
+		folio_put(folio);
+	}
+	return err ? -EINTR : 0;
+}
+
+/* The addresses, in reach of the first run, at which a large folio may be. */
+static void reach_of_folio(const struct vmremap_batch *batch,
+			   struct folio *folio, unsigned long page_addr,
+			   pte_t pte, unsigned long *start, unsigned long *end)
+{
+	const struct vmremap_range *range = &batch->ranges[batch->runs[0].range];
+	const struct vm_area_struct *vma = batch->src_vma;
+	unsigned long first = page_addr -
+		(pte_pfn(pte) - folio_pfn(folio)) * PAGE_SIZE;
+	unsigned long last = first + folio_size(folio);
+
+	*start = max3((unsigned long)range->src, vma->vm_start, first);
+	*end = min3((unsigned long)(range->src + range->len), vma->vm_end, last);
+}
+
+/*
+ * Marks the entries of a folio in an open and flushed span as shared and
+ * read-only, so that the next write fault copies the page.
+ */
+static int share_entries(struct vmremap_batch *batch, struct folio *folio)
+{
+	struct vmremap_span *span = &batch->span;
+	unsigned long addr;
+
+	for (addr = span->start; addr < span->end; addr += PAGE_SIZE) {
+		struct vmremap_block *block = vmremap_span_block(span, addr);
+		pte_t *pte = &block->ptes[pte_index(addr)];
+		struct page *page;
+
+		if (!pte_present(*pte) || pte_special(*pte))
+			continue;
+		page = pte_page(*pte);
+		if (page_folio(page) != folio || !PageAnonExclusive(page))
+			continue;
+		if (compat_try_share(folio, page))
+			return -EBUSY;
+		*pte = pte_wrprotect(*pte);
+	}
+	return 0;
+}
+
+static int share_folio(struct vmremap_batch *batch, struct folio *folio,
+		       unsigned long start, unsigned long end)
+{
+	struct anon_vma *root = batch->src_vma->anon_vma->root;
+	int err;
+
+	err = down_write_killable(&root->rwsem);
+	if (err)
+		return err;
+	vmremap_span_set(&batch->span, batch->src_vma, start, end);
+	err = vmremap_span_open(&batch->span);
+	if (!err) {
+		vmremap_span_flush(&batch->span);
+		err = share_entries(batch, folio);
+	}
+	vmremap_span_close(&batch->span);
+	up_write(&root->rwsem);
+	return err == -EAGAIN ? 0 : err;
+}
+
+/* Copies what is in reach of a large folio, each page to one of its own. */
+static int copy_out(struct vmremap_batch *batch, struct folio *folio,
+		    unsigned long start, unsigned long end)
+{
+	unsigned long addr;
+	int err;
+
+	/* The caller's reference keeps the fault from reusing the page. */
+	err = share_folio(batch, folio, start, end);
+	for (addr = start; addr < end && !err; addr += PAGE_SIZE) {
+		struct folio *now = get_folio_at(batch->mm, addr);
+
+		if (now == folio)
+			err = vmremap_fault(batch->src_vma, addr,
+					    FAULT_FLAG_WRITE);
+		if (now)
+			folio_put(now);
+		cond_resched();
+	}
+	return err;
+}
+
+/*
+ * Only a part of a large folio is to move. The kernel may split the folio; where
+ * it does not (before 7.2 there is no way to ask for one that is mapped by
+ * single entries, and no kernel splits one with further references), the pages
+ * are copied as for a write after fork.
+ */
+static int break_folio(struct vmremap_batch *batch, unsigned long addr)
+{
+	unsigned long start, end;
+	struct folio *folio;
+	pmd_t *pmd;
+	pte_t pte;
+	int err = 0;
+
+	vmremap_split_folio(batch->src_vma, addr);
+	folio = get_folio_at(batch->mm, addr);
+	if (!folio)
+		return 0;
+	pmd = vmremap_pmd(batch->mm, addr);
+	pte = ptep_get(pte_offset_kernel(pmd, addr));
+	if (folio_test_large(folio) && vmremap_pmd_is_table(*pmd) &&
+	    pte_present(pte) && page_folio(pte_page(pte)) == folio) {
+		reach_of_folio(batch, folio, addr, pte, &start, &end);
+		err = copy_out(batch, folio, start, end);
+	}
+	folio_put(folio);
+	return err;
+}
+
+/* Something in the plan is not what it was when the plan was made. */
+static int settle_plan(struct vmremap_batch *batch)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < batch->nr_runs && !err; i++) {
+		pmd_t *pmd = vmremap_pmd(batch->mm, batch->runs[i].src);
+
+		if (pmd && !pmd_none(*pmd) && !pmd_present(*pmd))
+			err = vmremap_fault(batch->src_vma,
+					    batch->runs[i].src, 0);
+	}
+	return err;
+}
+
+/**
+ * vmremap_repair - make the first page of a plan movable
+ * @batch: planned; the mmap lock is held, the VMAs are write-locked
+ * @why: what kept that page from moving
+ *
+ * Return: 0 if it is worth another try, or an errno: -ENOMEM, -EFAULT, -EBUSY,
+ * -EINTR
+ */
+int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why)
+{
+	unsigned long addr = batch->runs[0].src;
+
+	switch (why) {
+	case VMREMAP_SWAPPED:
+	case VMREMAP_MIGRATING:
+	case VMREMAP_SHARED:
+		return fault_plan(batch);
+	case VMREMAP_LOCKED:
+		return wait_for_folio(batch, addr);
+	case VMREMAP_PARTIAL:
+		return break_folio(batch, addr);
+	default:
+		return settle_plan(batch);
+	}
+}

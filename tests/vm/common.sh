@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by the scripts beside it: where things are kept and how they speak.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(cd "$VM_DIR/../.." && pwd)
+BUILD=${BUILD:-$TOP/build}
+CACHE=${VMREMAP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vmremap}
+ALL_KERNELS="6.1 6.12 7.2"
+export TOP BUILD CACHE ALL_KERNELS
+
+say() { printf '[%s] %s\n' "$(date +%T)" "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# Quiet commands keep their output, and show its end only if they fail.
+quietly() {
+	local log=$1
+	shift
+	mkdir -p "$(dirname "$log")"
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 30 "$log" >&2
+		die "failed: $* (whole output in $log)"
+	fi
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || die "this step needs root: run it with sudo"
+}
+
+# One writer for each part of the cache; a second run waits for the first.
+lock_cache() {
+	mkdir -p "$CACHE/locks"
+	exec 9>"$CACHE/locks/$1"
+	flock -n 9 || { say "waiting for another run that holds $1"; flock 9; }
+}
+unlock_cache() { exec 9>&-; }
+
+# Which Debian release has a kernel series, and under which package names.
+kernel_suite() {
+	case $1 in
+	6.1 | 6.12) echo bookworm ;;
+	7.2) echo trixie ;;
+	*) die "unknown kernel series $1 (known: $ALL_KERNELS)" ;;
+	esac
+}
+kernel_meta() {
+	case $1 in
+	6.12) echo "$2-6.12-amd64" ;;
+	*) echo "$2-amd64" ;;
+	esac
+}
+
+# Runs a command in a Debian tree with the checkout at /src. The mounts live in
+# a namespace of their own, so nothing stays mounted whatever happens.
+in_tree() {
+	local suite=$1
+	shift
+	local root=$CACHE/trees/$suite
+	mkdir -p "$root/src" "$root/build"
+	unshare --mount --propagation private bash -c '
+		root=$1; top=$2; build=$3; shift 3
+		mount -t proc proc "$root/proc"
+		mount --bind "$top" "$root/src"
+		mount --bind "$build" "$root/build"
+		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+			LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
+	' in_tree "$root" "$TOP" "$BUILD" "$@"
+}
