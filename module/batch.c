@@ -35,22 +35,69 @@
 /* In a row without any progress, before the caller is told to try again. */
 #define MAX_REPAIRS 100
 
+/* Room for what the call needs, up to what one batch may have. */
+static void set_limits(struct vmremap_batch *batch, unsigned int *max_blocks)
+{
+	u64 pages = 0, tables = 0;
+	unsigned int i;
+
+	for (i = 0; i < batch->nr_ranges; i++) {
+		pages += batch->ranges[i].len >> PAGE_SHIFT;
+		/* Each side may begin and end inside of a table. */
+		tables += (batch->ranges[i].len >> PMD_SHIFT) + 2;
+	}
+	batch->max_pages = min_t(u64, pages, VMREMAP_BATCH_MAX_PAGES);
+	/* A plan begins with a run of any length. */
+	batch->max_pages = max_t(unsigned int, batch->max_pages, PTRS_PER_PTE);
+	batch->max_runs = min_t(u64, 2 * tables, VMREMAP_BATCH_MAX_RUNS);
+	batch->try_runs = batch->max_runs;
+	*max_blocks = batch->nr_ranges > 1 ?
+		      VMREMAP_SPAN_MAX_BLOCKS :
+		      min_t(u64, tables + 1, VMREMAP_SPAN_MAX_BLOCKS);
+}
+
 int vmremap_batch_init(struct vmremap_batch *batch)
 {
-	batch->max_runs = VMREMAP_BATCH_MAX_RUNS;
+	unsigned int max_blocks;
+
+	set_limits(batch, &max_blocks);
 	batch->sentinel = vmremap_sentinel(0);
+	batch->folios = kvmalloc_array(batch->max_pages, sizeof(void *),
+				       GFP_KERNEL);
 	/* One more: a run is written before it is known to fit. */
-	batch->runs = kvmalloc_array(VMREMAP_BATCH_MAX_RUNS + 1,
-				     sizeof(*batch->runs), GFP_KERNEL);
-	if (!batch->runs)
+	batch->runs = kvmalloc_array(batch->max_runs + 1, sizeof(*batch->runs),
+				     GFP_KERNEL);
+	if (!batch->folios || !batch->runs)
 		return -ENOMEM;
-	return vmremap_span_init(&batch->span);
+	return vmremap_span_init(&batch->span, max_blocks);
 }
 
 void vmremap_batch_free(struct vmremap_batch *batch)
 {
 	vmremap_span_free(&batch->span);
 	kvfree(batch->runs);
+	kvfree(batch->folios);
+}
+
+/*
+ * A slot of @folios: nothing where there is a hole or the zero page, a small
+ * folio, or a marked page of a large one.
+ */
+#define LARGE_MARK 1UL
+
+static void *large_slot(struct page *page)
+{
+	return (void *)((unsigned long)page | LARGE_MARK);
+}
+
+static bool slot_is_large(void *slot)
+{
+	return (unsigned long)slot & LARGE_MARK;
+}
+
+static struct page *large_page(void *slot)
+{
+	return (struct page *)((unsigned long)slot & ~LARGE_MARK);
 }
 
 /* A source entry, wherever it is kept while the span is open. */
@@ -78,15 +125,14 @@ static bool has_our_root(const struct vmremap_batch *batch, struct folio *folio)
 }
 
 /* Locks a folio that is known to be exclusive, if it may move. */
-static __always_inline enum vmremap_stop
-lock_exclusive(struct vmremap_batch *batch, struct folio *folio)
+static enum vmremap_stop lock_exclusive(struct vmremap_batch *batch,
+					struct folio *folio)
 {
-	if (unlikely((void *)folio->mapping != batch->src_mapping) &&
-	    !has_our_root(batch, folio))
+	if (!has_our_root(batch, folio))
 		return VMREMAP_BAD;
-	if (unlikely(!folio_trylock(folio)))
+	if (!folio_trylock(folio))
 		return VMREMAP_LOCKED;
-	if (unlikely(folio_maybe_dma_pinned(folio))) {
+	if (folio_maybe_dma_pinned(folio)) {
 		folio_unlock(folio);
 		return VMREMAP_PINNED;
 	}
@@ -205,45 +251,79 @@ static noinline enum vmremap_stop why_special(const struct vmremap_batch *batch,
 	return is_zero_pfn(pte_pfn(pte)) ? VMREMAP_OK : VMREMAP_BAD;
 }
 
-static noinline enum vmremap_stop lock_hole(const struct vmremap_batch *batch)
+/* The usual case: a small page that belongs to nobody but the source's VMA. */
+static __always_inline bool lock_small(struct vmremap_batch *batch,
+				       struct page *page)
+{
+	struct folio *folio = (struct folio *)page;
+
+	return compat_small_and_exclusive(page) &&
+	       (void *)folio->mapping == batch->src_mapping &&
+	       (unsigned int)folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS &&
+	       folio_trylock(folio);
+}
+
+/* All other present pages. */
+static noinline enum vmremap_stop
+lock_other(struct vmremap_batch *batch, const struct vmremap_run *run,
+	   unsigned long addr, struct page *page, void **slot)
+{
+	if (!PageAnonExclusive(page))
+		return PageAnon(page) ? VMREMAP_SHARED : VMREMAP_BAD;
+	if (PageCompound(page)) {
+		*slot = large_slot(page);
+		return lock_large(batch, run, addr, page);
+	}
+	*slot = page;
+	return lock_exclusive(batch, page_folio(page));
+}
+
+static enum vmremap_stop lock_hole(const struct vmremap_batch *batch)
 {
 	return batch->flags & VMREMAP_MOVE_ALLOW_SRC_HOLES ? VMREMAP_OK :
 							      VMREMAP_HOLE;
 }
 
-/* Checks one source entry, and locks its folio if it has one. */
-static __always_inline enum vmremap_stop
-lock_entry(struct vmremap_batch *batch, const struct vmremap_run *run,
-	   unsigned long addr, pte_t pte)
+static noinline enum vmremap_stop
+lock_unusual(struct vmremap_batch *batch, const struct vmremap_run *run,
+	     unsigned long addr, pte_t pte, void **slot)
 {
-	struct page *page;
-
-	if (unlikely(pte_none(pte)))
+	*slot = NULL;
+	if (pte_none(pte))
 		return lock_hole(batch);
-	if (unlikely(!pte_present(pte)))
+	if (!pte_present(pte))
 		return why_not_present(pte);
-	if (unlikely(pte_special(pte)))
+	if (pte_special(pte))
 		return why_special(batch, pte);
-	page = pte_page(pte);
-	if (unlikely(!PageAnonExclusive(page)))
-		return PageAnon(page) ? VMREMAP_SHARED : VMREMAP_BAD;
-	if (unlikely(PageCompound(page)))
-		return lock_large(batch, run, addr, page);
-	return lock_exclusive(batch, (struct folio *)page);
+	/* A NUMA hint. */
+	return lock_other(batch, run, addr, pte_page(pte), slot);
 }
 
-/* What unlocks the folio of an entry that lock_entry() has accepted. */
-static void unlock_entry(struct vmremap_batch *batch, unsigned long addr,
-			 pte_t pte)
+/* Checks one source entry, locks its folio if it has one, and notes it. */
+static __always_inline enum vmremap_stop
+lock_entry(struct vmremap_batch *batch, const struct vmremap_run *run,
+	   unsigned long addr, pte_t pte, void **slot)
 {
-	struct folio *folio;
 	struct page *page;
 
-	if (!pte_present(pte) || pte_special(pte))
+	if (unlikely(!compat_pte_is_plain(pte)))
+		return lock_unusual(batch, run, addr, pte, slot);
+	page = compat_plain_pte_page(pte);
+	if (unlikely(!lock_small(batch, page)))
+		return lock_other(batch, run, addr, page, slot);
+	*slot = page;
+	return VMREMAP_OK;
+}
+
+/* Undoes lock_entry(); a large folio was locked for its first page here. */
+static void unlock_slot(struct vmremap_batch *batch, void *slot)
+{
+	struct folio *folio = slot;
+
+	if (!slot)
 		return;
-	page = pte_page(pte);
-	folio = page_folio(page);
-	if (folio_test_large(folio)) {
+	if (slot_is_large(slot)) {
+		folio = page_folio(large_page(slot));
 		if (folio == batch->large)
 			return;
 		batch->large = folio;
@@ -251,17 +331,18 @@ static void unlock_entry(struct vmremap_batch *batch, unsigned long addr,
 	folio_unlock(folio);
 }
 
-/* A destination entry as it will be when all runs before this one are done. */
-static pte_t destination_entry(const struct vmremap_batch *batch,
-			       const struct vmremap_run *run, unsigned int i)
+/* Whether there is a page, in the table or among the copied-out entries. */
+static bool is_occupied(const struct vmremap_batch *batch,
+			const struct vmremap_run *run, unsigned int i)
 {
 	const struct vmremap_block *block = run->dst_block;
 	unsigned long addr = run->dst + i * PAGE_SIZE;
 
-	if (block && block->kind == VMREMAP_BLOCK_TAKEN &&
-	    addr >= batch->span.start && addr < batch->span.end)
-		return block->ptes[pte_index(addr)];
-	return ptep_get(run->dst_ptes + i);
+	if (!pte_none(ptep_get(run->dst_ptes + i)))
+		return true;
+	return unlikely(block) && block->kind == VMREMAP_BLOCK_TAKEN &&
+	       addr >= batch->span.start && addr < batch->span.end &&
+	       !pte_none(block->ptes[pte_index(addr)]);
 }
 
 /* Finds a run's entries at the destination, in reach or not. */
@@ -269,7 +350,7 @@ static enum vmremap_stop find_destination(struct vmremap_batch *batch,
 					  struct vmremap_run *run)
 {
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->dst);
-	pmd_t *pmd;
+	pmd_t pmd;
 
 	run->dst_block = batch->src_vma == batch->dst_vma ? block : NULL;
 	run->dst_ptl = NULL;
@@ -279,12 +360,11 @@ static enum vmremap_stop find_destination(struct vmremap_batch *batch,
 		run->dst_ptes = &block->ptes[pte_index(run->dst)];
 		return VMREMAP_OK;
 	}
-	pmd = vmremap_pmd(batch->mm, run->dst);
-	if (!pmd || !vmremap_pmd_is_table(*pmd))
-		return pmd && !pmd_none(*pmd) ? VMREMAP_EXISTS :
-						VMREMAP_CHANGED;
-	run->dst_ptes = pte_offset_kernel(pmd, run->dst);
-	run->dst_ptl = pte_lockptr(batch->mm, pmd);
+	pmd = *run->dst_pmd;
+	if (!vmremap_pmd_is_table(pmd))
+		return pmd_none(pmd) ? VMREMAP_CHANGED : VMREMAP_EXISTS;
+	run->dst_ptes = vmremap_table_of(pmd) + pte_index(run->dst);
+	run->dst_ptl = pte_lockptr(batch->mm, run->dst_pmd);
 	return VMREMAP_OK;
 }
 
@@ -322,11 +402,12 @@ static void unreserve(struct vmremap_batch *batch,
 }
 
 /* Locks the pages of a run; how many it managed is left in stop_page. */
-static enum vmremap_stop lock_run(struct vmremap_batch *batch,
-				  struct vmremap_run *run)
+static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
+					   struct vmremap_run *run)
 {
 	const bool replace = batch->flags & VMREMAP_MOVE_REPLACE;
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+	void **slots = &batch->folios[run->first];
 	enum vmremap_stop stop;
 	pte_t *src;
 	unsigned int i;
@@ -341,11 +422,12 @@ static enum vmremap_stop lock_run(struct vmremap_batch *batch,
 	for (i = 0; i < run->nr; i++) {
 		unsigned long addr = run->src + i * PAGE_SIZE;
 
-		if (!replace && !pte_none(destination_entry(batch, run, i))) {
+		if (!replace && is_occupied(batch, run, i)) {
 			stop = VMREMAP_EXISTS;
 			break;
 		}
-		stop = lock_entry(batch, run, addr, ptep_get(src + i));
+		stop = lock_entry(batch, run, addr, ptep_get(src + i),
+				  &slots[i]);
 		if (stop)
 			break;
 		if (batch->reserve)
@@ -357,21 +439,29 @@ static enum vmremap_stop lock_run(struct vmremap_batch *batch,
 }
 
 /* A page table that moves as one. */
-static enum vmremap_stop lock_table(struct vmremap_batch *batch,
-				    const struct vmremap_run *run,
-				    const struct vmremap_block *block)
+static noinline enum vmremap_stop lock_table(struct vmremap_batch *batch,
+					     const struct vmremap_run *run,
+					     struct vmremap_block *block)
 {
+	void **slots = &batch->folios[run->first];
+	pte_t *src = block->ptes;
+	pte_t common = ptep_get(src);
 	enum vmremap_stop stop;
 	unsigned int i;
 
 	for (i = 0; i < PTRS_PER_PTE; i++) {
-		stop = lock_entry(batch, run, run->src + i * PAGE_SIZE,
-				  ptep_get(block->ptes + i));
+		pte_t pte = ptep_get(src + i);
+
+		stop = lock_entry(batch, run, run->src + i * PAGE_SIZE, pte,
+				  &slots[i]);
 		if (unlikely(stop)) {
 			batch->stop_page = i;
 			return stop;
 		}
+		common = compat_pte_common(common, pte);
 	}
+	/* Holes and zero pages may hide it; then it is marked once more. */
+	block->soft_dirty = pte_soft_dirty(common);
 	return VMREMAP_OK;
 }
 
@@ -415,12 +505,8 @@ static void unlock_run(struct vmremap_batch *batch, struct vmremap_run *run,
 			folio_unlock(page_folio(pmd_page(block->val)));
 		return;
 	}
-	for (i = 0; i < nr; i++) {
-		unsigned long addr = run->src + i * PAGE_SIZE;
-
-		unlock_entry(batch, addr,
-			     ptep_get(&block->ptes[pte_index(addr)]));
-	}
+	for (i = 0; i < nr; i++)
+		unlock_slot(batch, batch->folios[run->first + i]);
 	if (!run->paired)
 		unreserve(batch, run, nr);
 }
@@ -488,11 +574,12 @@ static __always_inline void rehome_folio(struct vmremap_batch *batch,
 	folio->index = index;
 }
 
-static noinline void move_large(struct vmremap_batch *batch,
-				const struct vmremap_run *run,
-				struct folio *folio, struct page *page,
-				unsigned long addr)
+/* One entry of a large folio: the first takes the folio along. */
+static void rehome_large(struct vmremap_batch *batch,
+			 const struct vmremap_run *run, struct page *page,
+			 unsigned long addr)
 {
+	struct folio *folio = page_folio(page);
 	pgoff_t index;
 
 	if (folio == batch->large)
@@ -504,9 +591,11 @@ static noinline void move_large(struct vmremap_batch *batch,
 	rehome_folio(batch, folio, index);
 }
 
-static noinline void unlock_moved_large(struct vmremap_batch *batch,
-					struct folio *folio)
+/* And the last one unlocks it. */
+static void unlock_moved_large(struct vmremap_batch *batch)
 {
+	struct folio *folio = batch->large;
+
 	if (--batch->large_left)
 		return;
 	batch->large = NULL;
@@ -517,7 +606,7 @@ static noinline void unlock_moved_large(struct vmremap_batch *batch,
 
 static pte_t moved_entry(pte_t pte)
 {
-	if (pte_special(pte))
+	if (likely(compat_pte_is_ready(pte)) || pte_special(pte))
 		return pte;
 	pte = pte_mksoft_dirty(pte_clear_uffd_wp(pte));
 	/* The page is exclusive, and its VMA writable. */
@@ -526,55 +615,53 @@ static pte_t moved_entry(pte_t pte)
 	return pte;
 }
 
-static void move_entry(struct vmremap_batch *batch, struct vmremap_run *run,
-		       unsigned int i, pgoff_t index, pte_t pte)
+static noinline void move_unusual(struct vmremap_batch *batch,
+				  struct vmremap_run *run, unsigned int i,
+				  pte_t pte, void *slot)
 {
-	unsigned long addr = run->src + i * PAGE_SIZE;
-	struct page *page = pte_special(pte) ? NULL : pte_page(pte);
-	struct folio *folio = page ? page_folio(page) : NULL;
-	bool large = folio && folio_test_large(folio);
+	unsigned long dst = run->dst + i * PAGE_SIZE;
 
-	if (large)
-		move_large(batch, run, folio, page, addr);
-	else if (folio)
-		rehome_folio(batch, folio, index + i);
-
-	set_pte_at(batch->mm, run->dst + i * PAGE_SIZE, run->dst_ptes + i,
-		   moved_entry(pte));
-	if (large) {
-		unlock_moved_large(batch, folio);
-	} else if (folio) {
-		folio_unlock(folio);
-		note_walkers(batch, folio, 1);
-	}
+	if (slot)
+		rehome_large(batch, run, large_page(slot),
+			     run->src + i * PAGE_SIZE);
+	if (!pte_none(pte))
+		set_pte_at(batch->mm, dst, run->dst_ptes + i, moved_entry(pte));
+	else if (batch->reserve)
+		ptep_get_and_clear(batch->mm, dst, run->dst_ptes + i);
+	if (slot)
+		unlock_moved_large(batch);
 }
 
-static void move_run(struct vmremap_batch *batch, struct vmremap_run *run)
+static noinline void move_run(struct vmremap_batch *batch, struct vmremap_run *run)
 {
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
 	pte_t *src = &block->ptes[pte_index(run->src)];
+	const bool table = block->kind == VMREMAP_BLOCK_TABLE;
+	void **slots = &batch->folios[run->first];
 	unsigned int i;
 
 	lock_destination(run);
 	for (i = 0; i < run->nr; i++) {
-		pte_t pte = ptep_get(src + i);
+		struct folio *folio = slots[i];
+		pte_t pte;
 
-		if (pte_none(pte)) {
-			if (batch->reserve)
-				ptep_get_and_clear(batch->mm,
-						   run->dst + i * PAGE_SIZE,
-						   run->dst_ptes + i);
+		/* Out of reach and flushed: nobody else writes to it. */
+		if (table)
+			pte = ptep_get_and_clear_full(batch->mm,
+						      run->src + i * PAGE_SIZE,
+						      src + i, 1);
+		else
+			pte = src[i], src[i] = __pte(0);
+		if (unlikely(!folio || slot_is_large(folio))) {
+			move_unusual(batch, run, i, pte, folio);
 			continue;
 		}
-		/* Out of reach and flushed: nobody else writes to it. */
-		if (block->kind == VMREMAP_BLOCK_TABLE)
-			ptep_get_and_clear_full(batch->mm,
-						run->src + i * PAGE_SIZE,
-						src + i, 1);
-		else
-			src[i] = __pte(0);
-		move_entry(batch, run, i, index, pte);
+		rehome_folio(batch, folio, index + i);
+		set_pte_at(batch->mm, run->dst + i * PAGE_SIZE,
+			   run->dst_ptes + i, moved_entry(pte));
+		folio_unlock(folio);
+		note_walkers(batch, folio, 1);
 	}
 	unlock_destination(run);
 }
@@ -610,31 +697,32 @@ static void hang_tables(struct vmremap_batch *batch,
 	}
 }
 
-static void move_table(struct vmremap_batch *batch, struct vmremap_run *run,
-		       struct vmremap_block *block)
+static noinline void move_table(struct vmremap_batch *batch,
+				struct vmremap_run *run,
+				struct vmremap_block *block)
 {
 	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
+	void **slots = &batch->folios[run->first];
 	unsigned int i;
 
-	mark_soft_dirty(block->ptes);
+	if (!block->soft_dirty)
+		mark_soft_dirty(block->ptes);
 	/* The folios are locked and page faults wait: rmap may follow. */
 	hang_tables(batch, block, pmd_pgtable(block->val));
 	for (i = 0; i < PTRS_PER_PTE; i++) {
-		pte_t pte = ptep_get(block->ptes + i);
-		struct page *page;
+		struct folio *folio = slots[i];
 
-		if (!pte_present(pte) || unlikely(pte_special(pte)))
+		if (unlikely(!folio))
 			continue;
-		page = pte_page(pte);
-		if (unlikely(PageCompound(page))) {
-			move_large(batch, run, page_folio(page), page,
-				   run->src + i * PAGE_SIZE);
-			unlock_moved_large(batch, page_folio(page));
+		if (unlikely(slot_is_large(folio))) {
+			rehome_large(batch, run, large_page(folio),
+				     run->src + i * PAGE_SIZE);
+			unlock_moved_large(batch);
 			continue;
 		}
-		rehome_folio(batch, (struct folio *)page, index + i);
-		folio_unlock((struct folio *)page);
-		note_walkers(batch, (struct folio *)page, 1);
+		rehome_folio(batch, folio, index + i);
+		folio_unlock(folio);
+		note_walkers(batch, folio, 1);
 	}
 }
 
@@ -765,10 +853,9 @@ static int stop_errno(const struct vmremap_batch *batch, enum vmremap_stop stop)
 static void adapt_plan_length(struct vmremap_batch *batch, bool trouble)
 {
 	if (trouble)
-		batch->max_runs = max(batch->stop_run, 16U);
+		batch->try_runs = clamp(batch->stop_run, 16U, batch->max_runs);
 	else
-		batch->max_runs = min_t(unsigned int, batch->max_runs * 2,
-					VMREMAP_BATCH_MAX_RUNS);
+		batch->try_runs = min(batch->try_runs * 2, batch->max_runs);
 }
 
 /*

@@ -131,6 +131,77 @@ static inline int compat_try_share(struct folio *folio, struct page *page)
 #endif
 }
 
+/*
+ * Whether a page is one of its own, not a part of a large folio, and exclusive.
+ * PageAnonExclusive() would have to think of hugetlb.
+ */
+static __always_inline bool compat_small_and_exclusive(const struct page *page)
+{
+	const unsigned long mask = BIT(PG_anon_exclusive) | BIT(PG_head);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	unsigned long flags = READ_ONCE(page->flags.f);
+#else
+	unsigned long flags = READ_ONCE(page->flags);
+#endif
+
+	return (flags & mask) == BIT(PG_anon_exclusive) && !PageTail(page);
+}
+
+/*
+ * The page-table entry tests of the hot loops, each in one step. x86 has the
+ * bits at hand; elsewhere the generic ones do.
+ */
+#ifdef CONFIG_X86
+/* Maps a page that has a struct page, and not by PROT_NONE. */
+static __always_inline bool compat_pte_is_plain(pte_t pte)
+{
+	return (native_pte_val(pte) & (_PAGE_PRESENT | _PAGE_SPECIAL)) ==
+	       _PAGE_PRESENT;
+}
+
+static __always_inline struct page *compat_plain_pte_page(pte_t pte)
+{
+	return pfn_to_page((pte_val(pte) & PTE_PFN_MASK) >> PAGE_SHIFT);
+}
+
+/* Writable, soft-dirty, and not write-protected by a userfaultfd. */
+static __always_inline bool compat_pte_is_ready(pte_t pte)
+{
+	pteval_t ready = _PAGE_RW | _PAGE_SOFT_DIRTY;
+	pteval_t not_ready = 0;
+
+#ifdef CONFIG_HAVE_ARCH_USERFAULTFD_WP
+	not_ready = _PAGE_UFFD_WP;
+#endif
+	return (native_pte_val(pte) & (ready | not_ready)) == ready;
+}
+
+static __always_inline pte_t compat_pte_common(pte_t a, pte_t b)
+{
+	return native_make_pte(native_pte_val(a) & native_pte_val(b));
+}
+#else
+static __always_inline bool compat_pte_is_plain(pte_t pte)
+{
+	return pte_present(pte) && !pte_protnone(pte) && !pte_special(pte);
+}
+
+static __always_inline struct page *compat_plain_pte_page(pte_t pte)
+{
+	return pte_page(pte);
+}
+
+static __always_inline bool compat_pte_is_ready(pte_t pte)
+{
+	return pte_write(pte) && pte_soft_dirty(pte) && !pte_uffd_wp(pte);
+}
+
+static __always_inline pte_t compat_pte_common(pte_t a, pte_t b)
+{
+	return __pte(pte_val(a) & pte_val(b));
+}
+#endif
+
 static inline pte_t compat_pte_mkwrite(pte_t pte)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)

@@ -60,6 +60,7 @@ enum vmremap_block_kind {
  * @ptes: TABLE, TAKEN: its 512 entries, the table itself or a copy
  * @pair_pmd: the destination's PMD entry, where all of the block moves there
  * @pair_addr: and that entry's address
+ * @soft_dirty: TABLE: each of its present pages is marked so already
  * @spare: what @pair_pmd held, an empty table or nothing
  * @took_spare: @spare is off @pair_pmd
  * @src_table: table to leave at @pmd, if any
@@ -77,9 +78,10 @@ struct vmremap_block {
 	pgtable_t deposit;
 	enum vmremap_block_kind kind;
 	bool took_spare;
+	bool soft_dirty;
 };
 
-#define VMREMAP_SPAN_MAX_BLOCKS 1024
+#define VMREMAP_SPAN_MAX_BLOCKS 1024U
 
 /**
  * struct vmremap_span - consecutive addresses of one VMA, being flushed
@@ -87,7 +89,8 @@ struct vmremap_block {
  * @start: address of the first page
  * @end: address after the last page
  * @nr_blocks: how many blocks the addresses touch
- * @blocks: room for VMREMAP_SPAN_MAX_BLOCKS
+ * @max_blocks: for how many of them there is room, at least 3
+ * @blocks: the blocks
  * @taken: room for the copied entries of the first and the last block
  */
 struct vmremap_span {
@@ -95,11 +98,12 @@ struct vmremap_span {
 	unsigned long start;
 	unsigned long end;
 	unsigned int nr_blocks;
+	unsigned int max_blocks;
 	struct vmremap_block *blocks;
 	pte_t *taken[2];
 };
 
-int vmremap_span_init(struct vmremap_span *span);
+int vmremap_span_init(struct vmremap_span *span, unsigned int max_blocks);
 void vmremap_span_free(struct vmremap_span *span);
 void vmremap_span_set(struct vmremap_span *span, struct vm_area_struct *vma,
 		      unsigned long start, unsigned long end);
@@ -141,8 +145,10 @@ enum vmremap_stop {
  * @dst: and in the destination
  * @nr: how many pages, 1 to 512
  * @range: index of the range that it is a part of
+ * @first: index of its first page among the batch's @folios
  * @hole: the source has no page table here
  * @paired: 2 MiB on both sides: the page table or huge page moves as one
+ * @dst_pmd: destination's PMD entry, once prepared
  * @dst_ptes: destination's entry of the first page, once the span is open
  * @dst_ptl: lock of @dst_ptes; NULL if its table is out of reach anyway
  * @dst_block: the span's block that @dst is in, if any
@@ -152,14 +158,23 @@ struct vmremap_run {
 	unsigned long dst;
 	unsigned int nr;
 	unsigned int range;
+	unsigned int first;
 	bool hole;
 	bool paired;
+	pmd_t *dst_pmd;
 	pte_t *dst_ptes;
 	spinlock_t *dst_ptl;
 	struct vmremap_block *dst_block;
 };
 
-#define VMREMAP_BATCH_MAX_RUNS 8192
+#define VMREMAP_BATCH_MAX_RUNS 8192U
+#define VMREMAP_BATCH_MAX_PAGES 32768U
+
+/* The PMD entry that was looked up last: neighbours mostly share it. */
+struct vmremap_pmd_cache {
+	unsigned long block;
+	pmd_t *pmd;
+};
 
 /* How far a call has come. */
 struct vmremap_cursor {
@@ -179,9 +194,15 @@ struct vmremap_cursor {
  * @dst_vma: the one VMA that all its destinations are in
  * @src_mapping: folio->mapping of most pages of @src_vma
  * @dst_mapping: folio->mapping of all pages of @dst_vma
+ * @src_pmd: last PMD entry of a source
+ * @dst_pmd: and of a destination
  * @runs: what it moves
  * @nr_runs: their number
- * @max_runs: where to end the plan; small after trouble
+ * @max_runs: for how many there is room
+ * @try_runs: where to end the plan; small after trouble
+ * @folios: one slot a page: the folio that is locked for it, if any; a page of
+ *	a large folio instead carries a mark
+ * @max_pages: how many slots there are
  * @span: the source's addresses
  * @reserve: mark destinations as they are checked, so that a second move to
  *	one of them, or from one of them, is found
@@ -204,9 +225,14 @@ struct vmremap_batch {
 	struct vm_area_struct *dst_vma;
 	void *src_mapping;
 	void *dst_mapping;
+	struct vmremap_pmd_cache src_pmd;
+	struct vmremap_pmd_cache dst_pmd;
 	struct vmremap_run *runs;
 	unsigned int nr_runs;
 	unsigned int max_runs;
+	unsigned int try_runs;
+	void **folios;
+	unsigned int max_pages;
 	struct vmremap_span span;
 	bool reserve;
 	pte_t sentinel;

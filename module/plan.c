@@ -22,8 +22,20 @@ static bool blocks_meet(unsigned long a, unsigned long a_end, unsigned long b,
 	       (b & PMD_MASK) < ALIGN(a_end, PMD_SIZE);
 }
 
+static pmd_t *cached_pmd(struct vmremap_pmd_cache *cache, struct mm_struct *mm,
+			 unsigned long addr)
+{
+	/* PMD entries do not go away under the mmap lock; they may come. */
+	if (!cache->pmd || cache->block != (addr & PMD_MASK)) {
+		cache->block = addr & PMD_MASK;
+		cache->pmd = vmremap_pmd(mm, addr);
+	}
+	return cache->pmd;
+}
+
 /* Addresses that the runs of a plan touch, on each side. */
 struct hull {
+	unsigned int pages;
 	unsigned long src_start;
 	unsigned long src_end;
 	unsigned long dst_start;
@@ -34,6 +46,8 @@ static void hull_add(struct hull *hull, const struct vmremap_run *run)
 {
 	unsigned long len = run->nr * PAGE_SIZE;
 
+	if (!run->hole)
+		hull->pages += run->nr;
 	hull->src_start = min(hull->src_start, run->src);
 	hull->src_end = max(hull->src_end, run->src + len);
 	hull->dst_start = min(hull->dst_start, run->dst);
@@ -52,12 +66,14 @@ static bool may_join(const struct vmremap_batch *batch, const struct hull *hull,
 
 	if (!batch->nr_runs)
 		return true;
-	if (batch->nr_runs >= batch->max_runs)
+	if (batch->nr_runs >= batch->try_runs)
 		return false;
 
 	hull_add(&wide, run);
+	if (wide.pages > batch->max_pages)
+		return false;
 	if (((wide.src_end - 1) >> PMD_SHIFT) - (wide.src_start >> PMD_SHIFT) >=
-	    VMREMAP_SPAN_MAX_BLOCKS)
+	    batch->span.max_blocks)
 		return false;
 	if (batch->flags & VMREMAP_MOVE_REPLACE) {
 		if (run->dst < hull->dst_end)
@@ -106,7 +122,7 @@ static bool next_run(struct vmremap_batch *batch,
 	len = min(len, dst_vma->vm_end - run->dst);
 	run->nr = len >> PAGE_SHIFT;
 
-	pmd = vmremap_pmd(batch->mm, run->src);
+	pmd = cached_pmd(&batch->src_pmd, batch->mm, run->src);
 	run->hole = !pmd || pmd_none(*pmd);
 	run->paired = false;
 	return true;
@@ -161,6 +177,7 @@ void vmremap_plan(struct vmremap_batch *batch)
 		} else {
 			if (!may_join(batch, &hull, run))
 				break;
+			run->first = hull.pages;
 			hull_add(&hull, run);
 			batch->nr_runs++;
 		}
@@ -211,7 +228,7 @@ static void span_of_runs(const struct vmremap_batch *batch,
  * by one. A destination inside the span is out of reach when its table would
  * have to be taken.
  */
-static bool can_pair(const struct vmremap_batch *batch,
+static bool can_pair(struct vmremap_batch *batch,
 		     const struct vmremap_run *run, unsigned long span_start,
 		     unsigned long span_end)
 {
@@ -221,7 +238,7 @@ static bool can_pair(const struct vmremap_batch *batch,
 		return false;
 	if (blocks_meet(run->dst, run->dst + PMD_SIZE, span_start, span_end))
 		return false;
-	pmd = vmremap_pmd(batch->mm, run->dst);
+	pmd = cached_pmd(&batch->dst_pmd, batch->mm, run->dst);
 	if (!pmd || pmd_none(*pmd))
 		return true;
 	if (!vmremap_pmd_is_table(*pmd))
@@ -246,7 +263,7 @@ static int split_source(struct vmremap_batch *batch, struct vmremap_run *run)
 
 static int prepare_source(struct vmremap_batch *batch, struct vmremap_run *run)
 {
-	pmd_t *pmd = vmremap_pmd(batch->mm, run->src);
+	pmd_t *pmd = cached_pmd(&batch->src_pmd, batch->mm, run->src);
 
 	if (!run->paired && pmd_trans_huge(*pmd))
 		return split_source(batch, run);
@@ -257,17 +274,16 @@ static int prepare_source(struct vmremap_batch *batch, struct vmremap_run *run)
 static int prepare_destination(struct vmremap_batch *batch,
 			       struct vmremap_run *run, bool edge)
 {
-	pmd_t *pmd = vmremap_pmd(batch->mm, run->dst);
+	pmd_t *pmd = cached_pmd(&batch->dst_pmd, batch->mm, run->dst);
+	int err = 0;
 
-	if (run->paired && !edge && pmd)
-		return 0;
-	if (pmd && pmd_trans_huge(*pmd)) {
-		if (!(batch->flags & VMREMAP_MOVE_REPLACE))
-			return 0;
+	if (!pmd || (pmd_none(*pmd) && !(run->paired && !edge)))
+		err = vmremap_alloc_table(batch->mm, run->dst);
+	else if (pmd_trans_huge(*pmd) && batch->flags & VMREMAP_MOVE_REPLACE)
 		/* Its pages go later; a table has to remain. */
-		return vmremap_split_pmd(batch->mm, run->dst);
-	}
-	return vmremap_alloc_table(batch->mm, run->dst);
+		err = vmremap_split_pmd(batch->mm, run->dst);
+	run->dst_pmd = cached_pmd(&batch->dst_pmd, batch->mm, run->dst);
+	return err;
 }
 
 static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run,
@@ -340,7 +356,7 @@ static void pair_blocks(struct vmremap_batch *batch)
 			run->paired = false;
 			continue;
 		}
-		block->pair_pmd = vmremap_pmd(batch->mm, run->dst);
+		block->pair_pmd = run->dst_pmd;
 		block->pair_addr = run->dst;
 	}
 }

@@ -33,10 +33,11 @@
 #include "compat.h"
 #include "internal.h"
 
-int vmremap_span_init(struct vmremap_span *span)
+int vmremap_span_init(struct vmremap_span *span, unsigned int max_blocks)
 {
-	span->blocks = kvmalloc_array(VMREMAP_SPAN_MAX_BLOCKS,
-				      sizeof(*span->blocks), GFP_KERNEL);
+	span->max_blocks = max_blocks;
+	span->blocks = kvmalloc_array(max_blocks, sizeof(*span->blocks),
+				      GFP_KERNEL);
 	span->taken[0] = (pte_t *)__get_free_page(GFP_KERNEL);
 	span->taken[1] = (pte_t *)__get_free_page(GFP_KERNEL);
 	if (!span->blocks || !span->taken[0] || !span->taken[1])
