@@ -38,22 +38,22 @@
 /* Room for what the call needs, up to what one batch may have. */
 static void set_limits(struct vmremap_batch *batch, unsigned int *max_blocks)
 {
-	u64 pages = 0, tables = 0;
+	u64 pages = 0, runs = 0;
 	unsigned int i;
 
 	for (i = 0; i < batch->nr_ranges; i++) {
-		pages += batch->ranges[i].len >> PAGE_SHIFT;
+		u64 nr = batch->ranges[i].len >> PAGE_SHIFT;
+
+		pages += nr;
 		/* Each side may begin and end inside of a table. */
-		tables += (batch->ranges[i].len >> PMD_SHIFT) + 2;
+		runs += min(nr, 2 * (nr / PTRS_PER_PTE) + 3);
 	}
 	batch->max_pages = min_t(u64, pages, VMREMAP_BATCH_MAX_PAGES);
-	/* A plan begins with a run of any length. */
-	batch->max_pages = max_t(unsigned int, batch->max_pages, PTRS_PER_PTE);
-	batch->max_runs = min_t(u64, 2 * tables, VMREMAP_BATCH_MAX_RUNS);
+	batch->max_runs = min_t(u64, runs, VMREMAP_BATCH_MAX_RUNS);
 	batch->try_runs = batch->max_runs;
-	*max_blocks = batch->nr_ranges > 1 ?
-		      VMREMAP_SPAN_MAX_BLOCKS :
-		      min_t(u64, tables + 1, VMREMAP_SPAN_MAX_BLOCKS);
+	/* One range has at least one run a block, but the first and last. */
+	*max_blocks = min_t(u64, batch->nr_ranges > 1 ? U64_MAX : runs + 2,
+			    VMREMAP_SPAN_MAX_BLOCKS);
 }
 
 int vmremap_batch_init(struct vmremap_batch *batch)
@@ -418,7 +418,8 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 	if (stop)
 		return stop;
 	src = &block->ptes[pte_index(run->src)];
-	lock_destination(run);
+	if (batch->reserve)
+		lock_destination(run);
 	for (i = 0; i < run->nr; i++) {
 		unsigned long addr = run->src + i * PAGE_SIZE;
 
@@ -433,7 +434,8 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 		if (batch->reserve)
 			reserve(batch, run, i);
 	}
-	unlock_destination(run);
+	if (batch->reserve)
+		unlock_destination(run);
 	batch->stop_page = i;
 	return stop;
 }
@@ -546,7 +548,8 @@ static enum vmremap_stop lock_pages(struct vmremap_batch *batch)
 			unlock_pages(batch);
 			return stop;
 		}
-		cond_resched();
+		if (need_resched())
+			cond_resched();
 	}
 	return VMREMAP_OK;
 }
@@ -794,7 +797,8 @@ static void commit(struct vmremap_batch *batch)
 			move_pair(batch, run);
 		else
 			move_run(batch, run);
-		cond_resched();
+		if (need_resched())
+			cond_resched();
 	}
 	batch->large = NULL;
 }
@@ -853,7 +857,8 @@ static int stop_errno(const struct vmremap_batch *batch, enum vmremap_stop stop)
 static void adapt_plan_length(struct vmremap_batch *batch, bool trouble)
 {
 	if (trouble)
-		batch->try_runs = clamp(batch->stop_run, 16U, batch->max_runs);
+		batch->try_runs = min(max(batch->stop_run, 16U),
+				      batch->max_runs);
 	else
 		batch->try_runs = min(batch->try_runs * 2, batch->max_runs);
 }

@@ -170,8 +170,10 @@ struct vmremap_run {
 #define VMREMAP_BATCH_MAX_RUNS 8192U
 #define VMREMAP_BATCH_MAX_PAGES 32768U
 
-/* The PMD entry that was looked up last: neighbours mostly share it. */
-struct vmremap_pmd_cache {
+/* PMD entries that were looked up: neighbours share them. */
+#define VMREMAP_CACHED_PMDS 64
+
+struct vmremap_cached_pmd {
 	unsigned long block;
 	pmd_t *pmd;
 };
@@ -194,8 +196,7 @@ struct vmremap_cursor {
  * @dst_vma: the one VMA that all its destinations are in
  * @src_mapping: folio->mapping of most pages of @src_vma
  * @dst_mapping: folio->mapping of all pages of @dst_vma
- * @src_pmd: last PMD entry of a source
- * @dst_pmd: and of a destination
+ * @pmds: PMD entries that were looked up, by the number of their 2 MiB
  * @runs: what it moves
  * @nr_runs: their number
  * @max_runs: for how many there is room
@@ -225,8 +226,7 @@ struct vmremap_batch {
 	struct vm_area_struct *dst_vma;
 	void *src_mapping;
 	void *dst_mapping;
-	struct vmremap_pmd_cache src_pmd;
-	struct vmremap_pmd_cache dst_pmd;
+	struct vmremap_cached_pmd pmds[VMREMAP_CACHED_PMDS];
 	struct vmremap_run *runs;
 	unsigned int nr_runs;
 	unsigned int max_runs;

@@ -67,6 +67,11 @@ static int check_vma_pair(const struct vm_area_struct *src,
 	return 0;
 }
 
+static bool covers(const struct vm_area_struct *vma, u64 addr, u64 len)
+{
+	return vma && addr >= vma->vm_start && addr + len <= vma->vm_end;
+}
+
 static struct vm_area_struct *vma_at(struct mm_struct *mm,
 				     struct vm_area_struct *last,
 				     unsigned long addr)
@@ -87,6 +92,10 @@ static int check_mappings(const struct vmremap_batch *batch)
 		const struct vmremap_range *range = &batch->ranges[i];
 		unsigned long done = 0, step;
 
+		/* These two have been checked against each other. */
+		if (covers(src, range->src, range->len) &&
+		    covers(dst, range->dst, range->len))
+			continue;
 		while (done < range->len) {
 			struct vm_area_struct *last_src = src, *last_dst = dst;
 
@@ -131,13 +140,7 @@ static int move_under_lock(struct vmremap_batch *batch)
 static int move_ranges(const struct vmremap_range *ranges, unsigned int nr,
 		       unsigned int flags, struct vmremap_cursor *done)
 {
-	struct vmremap_batch batch = {
-		.mm = current->mm,
-		.flags = flags,
-		.ranges = ranges,
-		.nr_ranges = nr,
-		.reserve = nr > 1 && !(flags & VMREMAP_MOVE_REPLACE),
-	};
+	struct vmremap_batch *batch;
 	unsigned int i;
 	int err;
 
@@ -146,11 +149,19 @@ static int move_ranges(const struct vmremap_range *ranges, unsigned int nr,
 		if (err)
 			return err;
 	}
-	err = vmremap_batch_init(&batch);
+	batch = kzalloc(sizeof(*batch), GFP_KERNEL);
+	if (!batch)
+		return -ENOMEM;
+	batch->mm = current->mm;
+	batch->flags = flags;
+	batch->ranges = ranges;
+	batch->nr_ranges = nr;
+	err = vmremap_batch_init(batch);
 	if (!err)
-		err = move_under_lock(&batch);
-	vmremap_batch_free(&batch);
-	*done = batch.at;
+		err = move_under_lock(batch);
+	*done = batch->at;
+	vmremap_batch_free(batch);
+	kfree(batch);
 	return err;
 }
 

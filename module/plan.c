@@ -22,76 +22,95 @@ static bool blocks_meet(unsigned long a, unsigned long a_end, unsigned long b,
 	       (b & PMD_MASK) < ALIGN(a_end, PMD_SIZE);
 }
 
-static pmd_t *cached_pmd(struct vmremap_pmd_cache *cache, struct mm_struct *mm,
-			 unsigned long addr)
+static pmd_t *cached_pmd(struct vmremap_batch *batch, unsigned long addr)
 {
+	struct vmremap_cached_pmd *cached =
+		&batch->pmds[(addr >> PMD_SHIFT) % VMREMAP_CACHED_PMDS];
+
 	/* PMD entries do not go away under the mmap lock; they may come. */
-	if (!cache->pmd || cache->block != (addr & PMD_MASK)) {
-		cache->block = addr & PMD_MASK;
-		cache->pmd = vmremap_pmd(mm, addr);
+	if (!cached->pmd || cached->block != addr >> PMD_SHIFT) {
+		cached->block = addr >> PMD_SHIFT;
+		cached->pmd = vmremap_pmd(batch->mm, addr);
 	}
-	return cache->pmd;
+	return cached->pmd;
 }
 
 /* Addresses that the runs of a plan touch, on each side. */
 struct hull {
 	unsigned int pages;
+	bool ascending;
 	unsigned long src_start;
 	unsigned long src_end;
 	unsigned long dst_start;
 	unsigned long dst_end;
 };
 
-static void hull_add(struct hull *hull, const struct vmremap_run *run)
-{
-	unsigned long len = run->nr * PAGE_SIZE;
-
-	if (!run->hole)
-		hull->pages += run->nr;
-	hull->src_start = min(hull->src_start, run->src);
-	hull->src_end = max(hull->src_end, run->src + len);
-	hull->dst_start = min(hull->dst_start, run->dst);
-	hull->dst_end = max(hull->dst_end, run->dst + len);
-}
-
 /*
- * Whether a run may join the ones before it: the span must not become too wide,
- * and where destinations are discarded first, they must be apart from all
+ * Adds a run, if it may join the ones before it: the span must not become too
+ * wide, and where destinations are discarded first, they must be apart from all
  * sources (a source's tables are out of reach then) and from one another.
  */
-static bool may_join(const struct vmremap_batch *batch, const struct hull *hull,
-		     const struct vmremap_run *run)
+static bool join(const struct vmremap_batch *batch, struct hull *hull,
+		 const struct vmremap_run *run)
 {
-	struct hull wide = *hull;
+	unsigned long len = run->nr * PAGE_SIZE;
+	unsigned long src_start = min(hull->src_start, run->src);
+	unsigned long src_end = max(hull->src_end, run->src + len);
+	unsigned long dst_start = min(hull->dst_start, run->dst);
+	unsigned long dst_end = max(hull->dst_end, run->dst + len);
+	unsigned int pages = hull->pages + (run->hole ? 0 : run->nr);
+	bool dst_ascends = run->dst >= hull->dst_end;
 
-	if (!batch->nr_runs)
-		return true;
-	if (batch->nr_runs >= batch->try_runs)
-		return false;
-
-	hull_add(&wide, run);
-	if (wide.pages > batch->max_pages)
-		return false;
-	if (((wide.src_end - 1) >> PMD_SHIFT) - (wide.src_start >> PMD_SHIFT) >=
-	    batch->span.max_blocks)
-		return false;
-	if (batch->flags & VMREMAP_MOVE_REPLACE) {
-		if (run->dst < hull->dst_end)
+	if (batch->nr_runs) {
+		if (batch->nr_runs >= batch->try_runs ||
+		    pages > batch->max_pages)
 			return false;
-		if (blocks_meet(wide.src_start, wide.src_end, wide.dst_start,
-				wide.dst_end))
+		if (((src_end - 1) >> PMD_SHIFT) - (src_start >> PMD_SHIFT) >=
+		    batch->span.max_blocks)
+			return false;
+		if (batch->flags & VMREMAP_MOVE_REPLACE &&
+		    (!dst_ascends ||
+		     blocks_meet(src_start, src_end, dst_start, dst_end)))
 			return false;
 	}
+	hull->ascending &= dst_ascends && run->src >= hull->src_end;
+	hull->src_start = src_start;
+	hull->src_end = src_end;
+	hull->dst_start = dst_start;
+	hull->dst_end = dst_end;
+	hull->pages = pages;
 	return true;
 }
 
-static struct vm_area_struct *vma_at(struct mm_struct *mm,
-				     struct vm_area_struct *last,
-				     unsigned long addr)
+/*
+ * Whether destinations have to be marked as they are checked. In order, and with
+ * sources and destinations apart, no move can depend on an earlier one.
+ */
+static bool may_depend(const struct vmremap_batch *batch,
+		       const struct hull *hull)
 {
-	if (last && addr >= last->vm_start && addr < last->vm_end)
-		return last;
-	return find_vma(mm, addr);
+	if (batch->nr_ranges == 1 || batch->flags & VMREMAP_MOVE_REPLACE)
+		return false;
+	return !hull->ascending || (hull->src_start < hull->dst_end &&
+				    hull->dst_start < hull->src_end);
+}
+
+static bool is_in(const struct vm_area_struct *vma, unsigned long addr)
+{
+	return vma && addr >= vma->vm_start && addr < vma->vm_end;
+}
+
+/* The batch's VMAs are those of its first run; false if this one has others. */
+static bool set_vmas(struct vmremap_batch *batch, const struct vmremap_run *run)
+{
+	if (likely(is_in(batch->src_vma, run->src) &&
+		   is_in(batch->dst_vma, run->dst)))
+		return true;
+	if (batch->nr_runs)
+		return false;
+	batch->src_vma = find_vma(batch->mm, run->src);
+	batch->dst_vma = find_vma(batch->mm, run->dst);
+	return true;
 }
 
 /* The run that comes next; false if its mappings are not the batch's. */
@@ -99,30 +118,25 @@ static bool next_run(struct vmremap_batch *batch,
 		     const struct vmremap_cursor *at, struct vmremap_run *run)
 {
 	const struct vmremap_range *range = &batch->ranges[at->range];
-	struct vm_area_struct *src_vma, *dst_vma;
 	unsigned long len = range->len - at->offset;
 	pmd_t *pmd;
 
 	run->src = range->src + at->offset;
 	run->dst = range->dst + at->offset;
 	run->range = at->range;
-
-	src_vma = vma_at(batch->mm, batch->src_vma, run->src);
-	dst_vma = vma_at(batch->mm, batch->dst_vma, run->dst);
-	if (!batch->nr_runs) {
-		batch->src_vma = src_vma;
-		batch->dst_vma = dst_vma;
-	} else if (src_vma != batch->src_vma || dst_vma != batch->dst_vma) {
+	if (!set_vmas(batch, run))
 		return false;
-	}
 
-	len = min(len, up_to_table_end(run->src));
-	len = min(len, up_to_table_end(run->dst));
-	len = min(len, src_vma->vm_end - run->src);
-	len = min(len, dst_vma->vm_end - run->dst);
+	/* A single page is always inside of everything. */
+	if (len > PAGE_SIZE) {
+		len = min(len, up_to_table_end(run->src));
+		len = min(len, up_to_table_end(run->dst));
+		len = min(len, batch->src_vma->vm_end - run->src);
+		len = min(len, batch->dst_vma->vm_end - run->dst);
+	}
 	run->nr = len >> PAGE_SHIFT;
 
-	pmd = cached_pmd(&batch->src_pmd, batch->mm, run->src);
+	pmd = cached_pmd(batch, run->src);
 	run->hole = !pmd || pmd_none(*pmd);
 	run->paired = false;
 	return true;
@@ -158,7 +172,11 @@ static bool can_skip(const struct vmremap_batch *batch,
  */
 void vmremap_plan(struct vmremap_batch *batch)
 {
-	struct hull hull = { .src_start = ULONG_MAX, .dst_start = ULONG_MAX };
+	struct hull hull = {
+		.ascending = true,
+		.src_start = ULONG_MAX,
+		.dst_start = ULONG_MAX,
+	};
 	struct vmremap_cursor at = batch->at;
 	unsigned int skipped = 0;
 
@@ -175,15 +193,15 @@ void vmremap_plan(struct vmremap_batch *batch)
 			if (++skipped > VMREMAP_BATCH_MAX_RUNS)
 				break;
 		} else {
-			if (!may_join(batch, &hull, run))
-				break;
 			run->first = hull.pages;
-			hull_add(&hull, run);
+			if (!join(batch, &hull, run))
+				break;
 			batch->nr_runs++;
 		}
 		advance(batch, &at, run->nr * PAGE_SIZE);
 	}
 	batch->planned = at;
+	batch->reserve = may_depend(batch, &hull);
 }
 
 /**
@@ -238,7 +256,7 @@ static bool can_pair(struct vmremap_batch *batch,
 		return false;
 	if (blocks_meet(run->dst, run->dst + PMD_SIZE, span_start, span_end))
 		return false;
-	pmd = cached_pmd(&batch->dst_pmd, batch->mm, run->dst);
+	pmd = cached_pmd(batch, run->dst);
 	if (!pmd || pmd_none(*pmd))
 		return true;
 	if (!vmremap_pmd_is_table(*pmd))
@@ -263,7 +281,7 @@ static int split_source(struct vmremap_batch *batch, struct vmremap_run *run)
 
 static int prepare_source(struct vmremap_batch *batch, struct vmremap_run *run)
 {
-	pmd_t *pmd = cached_pmd(&batch->src_pmd, batch->mm, run->src);
+	pmd_t *pmd = cached_pmd(batch, run->src);
 
 	if (!run->paired && pmd_trans_huge(*pmd))
 		return split_source(batch, run);
@@ -274,7 +292,7 @@ static int prepare_source(struct vmremap_batch *batch, struct vmremap_run *run)
 static int prepare_destination(struct vmremap_batch *batch,
 			       struct vmremap_run *run, bool edge)
 {
-	pmd_t *pmd = cached_pmd(&batch->dst_pmd, batch->mm, run->dst);
+	pmd_t *pmd = cached_pmd(batch, run->dst);
 	int err = 0;
 
 	if (!pmd || (pmd_none(*pmd) && !(run->paired && !edge)))
@@ -282,8 +300,18 @@ static int prepare_destination(struct vmremap_batch *batch,
 	else if (pmd_trans_huge(*pmd) && batch->flags & VMREMAP_MOVE_REPLACE)
 		/* Its pages go later; a table has to remain. */
 		err = vmremap_split_pmd(batch->mm, run->dst);
-	run->dst_pmd = cached_pmd(&batch->dst_pmd, batch->mm, run->dst);
+	run->dst_pmd = cached_pmd(batch, run->dst);
 	return err;
+}
+
+/* The usual case: page tables on both sides, and only entries to move. */
+static bool is_ready(struct vmremap_batch *batch, struct vmremap_run *run)
+{
+	pmd_t *src = cached_pmd(batch, run->src);
+
+	run->dst_pmd = cached_pmd(batch, run->dst);
+	return run->nr != PTRS_PER_PTE && run->dst_pmd &&
+	       vmremap_pmd_is_table(*run->dst_pmd) && !pmd_trans_huge(*src);
 }
 
 static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run,
@@ -294,8 +322,6 @@ static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run,
 		    block == ((span_end - 1) & PMD_MASK);
 	int err;
 
-	if (run->hole)
-		return 0;
 	run->paired = can_pair(batch, run, span_start, span_end);
 	err = prepare_source(batch, run);
 	if (!err)
@@ -385,7 +411,11 @@ int vmremap_plan_prepare(struct vmremap_batch *batch)
 
 	span_of_runs(batch, &start, &end);
 	for (i = 0; i < batch->nr_runs; i++) {
-		err = prepare_run(batch, &batch->runs[i], start, end);
+		struct vmremap_run *run = &batch->runs[i];
+
+		if (run->hole || is_ready(batch, run))
+			continue;
+		err = prepare_run(batch, run, start, end);
 		if (err)
 			return err;
 		cond_resched();
