@@ -485,7 +485,9 @@ static enum vmremap_stop lock_pair(struct vmremap_batch *batch,
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	enum vmremap_stop stop = VMREMAP_CHANGED;
 
-	if (!vmremap_pair_take_spare(batch->mm, block))
+	/* With REPLACE it is not empty yet: commit() takes it. */
+	if (!(batch->flags & VMREMAP_MOVE_REPLACE) &&
+	    !vmremap_pair_take_spare(batch->mm, block))
 		return VMREMAP_CHANGED;
 	if (block->kind == VMREMAP_BLOCK_TABLE)
 		stop = lock_table(batch, run, block);
@@ -778,13 +780,25 @@ static void discard_destination(struct vmremap_batch *batch)
 	}
 }
 
+static void take_emptied_tables(struct vmremap_batch *batch)
+{
+	unsigned int i;
+
+	for (i = 0; i < batch->span.nr_blocks; i++)
+		if (batch->span.blocks[i].pair_pmd)
+			vmremap_pair_take_spare(batch->mm,
+						&batch->span.blocks[i]);
+}
+
 /* All pages are locked: from here on nothing can fail. */
 static void commit(struct vmremap_batch *batch)
 {
 	unsigned int i;
 
-	if (batch->flags & VMREMAP_MOVE_REPLACE)
+	if (batch->flags & VMREMAP_MOVE_REPLACE) {
 		discard_destination(batch);
+		take_emptied_tables(batch);
+	}
 	if (batch->span.nr_blocks)
 		vmremap_span_flush(&batch->span);
 	batch->large = NULL;

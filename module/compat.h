@@ -135,7 +135,7 @@ static inline int compat_try_share(struct folio *folio, struct page *page)
  * Whether a page is one of its own, not a part of a large folio, and exclusive.
  * PageAnonExclusive() would have to think of hugetlb.
  */
-static __always_inline bool compat_small_and_exclusive(const struct page *page)
+static __always_inline bool compat_small_and_exclusive(struct page *page)
 {
 	const unsigned long mask = BIT(PG_anon_exclusive) | BIT(PG_head);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)

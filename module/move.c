@@ -30,7 +30,7 @@ static int check_range(const struct vmremap_range *range)
 }
 
 /* What source and destination must have in common, beside protection. */
-#define VM_ALIKE (VM_ACCESS_FLAGS | VM_LOCKED | VM_LOCKONFAULT | VM_DROPPABLE)
+#define VM_ALIKE (VM_ACCESS_FLAGS | VM_LOCKED | VM_DROPPABLE)
 
 /* What no VMA may be. */
 #define VM_UNFIT (VM_SPECIAL | VM_HUGETLB | VM_SHADOW_STACK | VM_SHARED)

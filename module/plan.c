@@ -288,6 +288,17 @@ static int prepare_source(struct vmremap_batch *batch, struct vmremap_run *run)
 	return 0;
 }
 
+/* The huge page goes later; a table has to remain. */
+static int split_destination(struct vmremap_batch *batch,
+			     const struct vmremap_run *run)
+{
+	pmd_t *pmd = cached_pmd(batch, run->dst);
+
+	if (!pmd || !pmd_trans_huge(*pmd))
+		return 0;
+	return vmremap_split_pmd(batch->mm, run->dst);
+}
+
 /* The first and the last table of a span stand in for the source's. */
 static int prepare_destination(struct vmremap_batch *batch,
 			       struct vmremap_run *run, bool edge)
@@ -297,9 +308,6 @@ static int prepare_destination(struct vmremap_batch *batch,
 
 	if (!pmd || (pmd_none(*pmd) && !(run->paired && !edge)))
 		err = vmremap_alloc_table(batch->mm, run->dst);
-	else if (pmd_trans_huge(*pmd) && batch->flags & VMREMAP_MOVE_REPLACE)
-		/* Its pages go later; a table has to remain. */
-		err = vmremap_split_pmd(batch->mm, run->dst);
 	run->dst_pmd = cached_pmd(batch, run->dst);
 	return err;
 }
@@ -320,8 +328,12 @@ static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run,
 	unsigned long block = run->src & PMD_MASK;
 	bool edge = block == (span_start & PMD_MASK) ||
 		    block == ((span_end - 1) & PMD_MASK);
-	int err;
+	int err = 0;
 
+	if (batch->flags & VMREMAP_MOVE_REPLACE)
+		err = split_destination(batch, run);
+	if (err)
+		return err;
 	run->paired = can_pair(batch, run, span_start, span_end);
 	err = prepare_source(batch, run);
 	if (!err)

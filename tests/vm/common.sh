@@ -6,10 +6,11 @@ set -euo pipefail
 
 VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(cd "$VM_DIR/../.." && pwd)
-BUILD=${BUILD:-$TOP/build}
+BUILD=$(realpath -m "${BUILD:-$TOP/build}")
 CACHE=${VMREMAP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vmremap}
 ALL_KERNELS="6.1 6.12 7.2"
 export TOP BUILD CACHE ALL_KERNELS
+export PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '[%s] %s\n' "$(date +%T)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -59,6 +60,7 @@ in_tree() {
 	shift
 	local root=$CACHE/trees/$suite
 	mkdir -p "$root/src" "$root/build"
+	# shellcheck disable=SC2016
 	unshare --mount --propagation private bash -c '
 		root=$1; top=$2; build=$3; shift 3
 		mount -t proc proc "$root/proc"
@@ -67,4 +69,37 @@ in_tree() {
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 			LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 	' in_tree "$root" "$TOP" "$BUILD" "$@"
+}
+
+# The release of a series that the cache holds; fetched if there is none yet.
+kernel_release() {
+	local known=$CACHE/kernels/by-series/$1
+	if [ -e "$known" ] && [ -e "$CACHE/kernels/$(cat "$known")/.complete" ]; then
+		cat "$known"
+	else
+		"$VM_DIR/kernel" "$1"
+	fi
+}
+
+# What a caller may have set, and what must survive sudo and reach the guest.
+CALLERS_VARIABLES="BUILD KERNELS SUITE REFRESH CI ACCEL SMP MEM TIMEOUT"
+CALLERS_VARIABLES+=" http_proxy https_proxy no_proxy"
+GUEST_VARIABLES="TIME SEED SUITE_TIMEOUT CK_RUN_CASE CK_RUN_SUITE CK_VERBOSITY"
+
+# Runs the calling script again as root, if it is not root already.
+as_root() {
+	local name settings=("VMREMAP_CACHE=$CACHE" "OWNER=$(id -u):$(id -g)")
+	[ "$(id -u)" != 0 ] || return 0
+	command -v sudo >/dev/null ||
+		die "needs root, for the Debian trees, and there is no sudo"
+	say "needs root, for apt and the Debian trees: going on with sudo"
+	for name in $CALLERS_VARIABLES $GUEST_VARIABLES; do
+		[ -z "${!name:-}" ] || settings+=("$name=${!name}")
+	done
+	exec sudo -- /usr/bin/env "${settings[@]}" "$(realpath "$0")" "$@"
+}
+
+# What root has built belongs to whoever called sudo.
+give_back() {
+	[ -z "${OWNER:-}" ] || chown -R "$OWNER" "$BUILD"
 }

@@ -1,0 +1,671 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random moves and other operations, against a model in plain memory.
+ *
+ * The model knows of each page what it holds, whether it is a hole, and whether
+ * it may be shared. From that follows where a move may end, and with which
+ * error; how far it says it came is then played back in the model, and memory
+ * and model must agree. VMREMAP_SEED repeats a run, VMREMAP_RANDOM_SECONDS says
+ * for how long each test goes on.
+ */
+#include <time.h>
+
+#include "lib/child.h"
+#include "lib/moves.h"
+#include "lib/random.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define MAX_RANGES 12
+#define COMPARE_EVERY 40
+
+struct cell {
+	uint64_t tag;
+	bool hole;
+	bool maybe_shared;
+};
+
+struct arena {
+	const char *name;
+	char *base;
+	size_t pages;
+	/* A touched page may bring others with it. */
+	bool large;
+	struct cell *cells;
+};
+
+/* One range, and where its cells are. */
+struct picked {
+	struct arena *to, *from;
+	size_t dst, src, pages;
+};
+
+#define MAX_ARENAS 6
+static struct arena arenas[MAX_ARENAS];
+static size_t nr_arenas;
+
+static uint64_t seed, state, next_tag = 1;
+static size_t step, moves, failures[140];
+static char doing[200];
+static struct child held;
+static bool is_held;
+
+#define ck_model(condition, ...)                                           \
+	do {                                                               \
+		if (!(condition)) {                                        \
+			fprintf(stderr, __VA_ARGS__);                      \
+			ck_abort_msg("seed %lu, step %zu, %s: %s", seed,   \
+				     step, doing, #condition);             \
+		}                                                          \
+	} while (0)
+
+static uint64_t below(uint64_t bound)
+{
+	return random_below(&state, bound);
+}
+
+static bool percent(unsigned int chance)
+{
+	return random_percent(&state, chance);
+}
+
+/* Arenas */
+
+static struct arena *add_arena(const char *name, char *base, size_t pages,
+			       bool large)
+{
+	struct arena *arena = &arenas[nr_arenas++];
+	size_t i;
+
+	arena->name = name;
+	arena->base = base;
+	arena->pages = pages;
+	arena->large = large;
+	arena->cells = calloc(pages, sizeof(*arena->cells));
+	ck_assert_ptr_nonnull(arena->cells);
+	for (i = 0; i < pages; i++)
+		arena->cells[i].hole = true;
+	return arena;
+}
+
+static void add_small_arenas(void)
+{
+	struct arena *arena;
+
+	arena = add_arena("small", map_pages(2048, 0, SMALL), 2048, false);
+	ck_sys(madvise(arena->base, 2048 * PAGE, MADV_NOHUGEPAGE));
+	arena = add_arena("small in many VMAs", map_pages(1500, 100, SMALL),
+			  1500, false);
+	ck_sys(madvise(arena->base, 1500 * PAGE, MADV_NOHUGEPAGE));
+	cut_in_vmas(arena->base, 1500, 300);
+}
+
+static void add_large_arenas(void)
+{
+	struct arena *arena;
+
+	add_arena("huge", map_pages(2048, 0, HUGE), 2048, true);
+	arena = add_arena("huge in many VMAs", map_pages(1800, 200, HUGE), 1800,
+			  true);
+	cut_in_vmas(arena->base, 1800, 700);
+	/* Where the kernel has none, these are small pages as well. */
+	write_knob(THP_DIR "hugepages-64kB/enabled", "always");
+	add_arena("64 KiB folios", map_pages(1000, 7, SMALL), 1000, true);
+}
+
+/* Memory against model */
+
+static void compare_page(struct arena *arena, size_t page, uint64_t entry)
+{
+	struct cell *cell = &arena->cells[page];
+	bool hole = !(entry & (PM_PRESENT | PM_SWAPPED));
+
+	ck_model(hole == cell->hole, "%s page %zu: %s, expected %s\n",
+		 arena->name, page, hole ? "a hole" : "a page",
+		 cell->hole ? "a hole" : "a page");
+	if (hole)
+		return;
+	ck_model(holds(page_at(arena->base, page), 1, cell->tag) ||
+		 (!cell->tag &&
+		  first_not_zero(page_at(arena->base, page), 1) < 0),
+		 "%s page %zu does not hold tag %lu\n", arena->name, page,
+		 cell->tag);
+}
+
+static void compare(struct arena *arena, size_t first, size_t pages)
+{
+	uint64_t *entries = calloc(pages, sizeof(*entries));
+	size_t i;
+
+	ck_assert_ptr_nonnull(entries);
+	read_pagemap(page_at(arena->base, first), pages, entries);
+	for (i = 0; i < pages; i++)
+		compare_page(arena, first + i, entries[i]);
+	free(entries);
+}
+
+static void compare_all(void)
+{
+	size_t i;
+
+	for (i = 0; i < nr_arenas; i++)
+		compare(&arenas[i], 0, arenas[i].pages);
+}
+
+/* The model learns which holes a large folio has filled with zeros. */
+static void learn_filled_holes(struct arena *arena)
+{
+	uint64_t *entries;
+	size_t i;
+
+	if (!arena->large)
+		return;
+	entries = calloc(arena->pages, sizeof(*entries));
+	ck_assert_ptr_nonnull(entries);
+	read_pagemap(arena->base, arena->pages, entries);
+	for (i = 0; i < arena->pages; i++) {
+		struct cell *cell = &arena->cells[i];
+
+		if (cell->hole && entries[i] & (PM_PRESENT | PM_SWAPPED))
+			*cell = (struct cell){ 0 };
+	}
+	free(entries);
+}
+
+/* Operations beside moves */
+
+struct piece {
+	struct arena *arena;
+	size_t first, pages;
+};
+
+static struct piece pick_piece(size_t most)
+{
+	struct piece piece = { .arena = &arenas[below(nr_arenas)] };
+
+	if (most > piece.arena->pages)
+		most = piece.arena->pages;
+	piece.pages = 1 + below(most);
+	piece.first = below(piece.arena->pages - piece.pages + 1);
+	return piece;
+}
+
+static char *start_of(struct piece piece)
+{
+	return page_at(piece.arena->base, piece.first);
+}
+
+static void advise(struct piece piece, int advice)
+{
+	madvise(start_of(piece), piece.pages * PAGE, advice);
+}
+
+static void write_pages(void)
+{
+	struct piece piece = pick_piece(percent(20) ? 700 : 40);
+	size_t i;
+
+	for (i = 0; i < piece.pages; i++) {
+		struct cell *cell = &piece.arena->cells[piece.first + i];
+
+		*cell = (struct cell){ .tag = next_tag++ };
+		fill(page_at(start_of(piece), i), 1, cell->tag);
+	}
+	learn_filled_holes(piece.arena);
+}
+
+static void read_pages(void)
+{
+	struct piece piece = pick_piece(40);
+	size_t i;
+
+	for (i = 0; i < piece.pages; i++) {
+		struct cell *cell = &piece.arena->cells[piece.first + i];
+
+		if (cell->hole)
+			*cell = (struct cell){ 0 };
+		ck_model(holds(page_at(start_of(piece), i), 1, cell->tag),
+			 "page %zu of %s\n", piece.first + i,
+			 piece.arena->name);
+	}
+	learn_filled_holes(piece.arena);
+}
+
+static void discard_pages(void)
+{
+	struct piece piece = pick_piece(percent(10) ? 1200 : 60);
+	size_t i;
+
+	advise(piece, MADV_DONTNEED);
+	for (i = 0; i < piece.pages; i++)
+		piece.arena->cells[piece.first + i] =
+			(struct cell){ .hole = true };
+}
+
+static void page_out_pages(void)
+{
+	advise(pick_piece(percent(10) ? 1200 : 100), MADV_PAGEOUT);
+}
+
+static void cool_pages(void)
+{
+	advise(pick_piece(300), MADV_COLD);
+}
+
+static void collapse_pages(void)
+{
+	struct piece piece = pick_piece(2048);
+
+	if (!piece.arena->large)
+		return;
+	advise(piece, MADV_COLLAPSE);
+	learn_filled_holes(piece.arena);
+}
+
+static void change_advice(void)
+{
+	struct piece piece = pick_piece(1024);
+
+	if (piece.arena->large)
+		advise(piece, percent(70) ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+static void mark_shared(void)
+{
+	size_t i, page;
+
+	for (i = 0; i < nr_arenas; i++) {
+		for (page = 0; page < arenas[i].pages; page++) {
+			struct cell *cell = &arenas[i].cells[page];
+
+			cell->maybe_shared = !cell->hole;
+		}
+	}
+}
+
+/* In a child: its memory and its copy of the model are as they were. */
+static bool compare_in_child(void *unused)
+{
+	size_t i, page;
+
+	(void)unused;
+	for (i = 0; i < nr_arenas; i++) {
+		for (page = 0; page < arenas[i].pages; page++) {
+			struct cell *cell = &arenas[i].cells[page];
+
+			if (!cell->hole && !holds(page_at(arenas[i].base, page),
+						  1, cell->tag))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void let_go(void)
+{
+	if (is_held)
+		ck_model(child_ends(&held), "the child's memory changed\n");
+	is_held = false;
+}
+
+static void fork_and_hold(void)
+{
+	let_go();
+	held = child_waits(compare_in_child, NULL);
+	is_held = true;
+	mark_shared();
+}
+
+static void fork_and_exit(void)
+{
+	fork_and_hold();
+	let_go();
+}
+
+/* Moves */
+
+static size_t pick_length(void)
+{
+	switch (below(10)) {
+	case 0:
+		return 512 + below(1000);
+	case 1:
+		return 512;
+	case 2:
+	case 3:
+		return 1 + below(200);
+	default:
+		return 1 + below(24);
+	}
+}
+
+/* Half of them go where whole page tables and huge pages can be kept. */
+static size_t make_congruent(struct picked *p, size_t dst)
+{
+	uintptr_t from = (uintptr_t)page_at(p->from->base, p->src);
+	uintptr_t to = (uintptr_t)page_at(p->to->base, dst);
+	size_t ahead = (from - to) % BLOCK / PAGE;
+
+	if (dst + ahead + p->pages <= p->to->pages)
+		return dst + ahead;
+	return dst;
+}
+
+static struct picked pick_range(void)
+{
+	struct picked p = {
+		.to = &arenas[below(nr_arenas)],
+		.from = &arenas[below(nr_arenas)],
+		.pages = pick_length(),
+	};
+
+	if (p.pages > p.from->pages)
+		p.pages = p.from->pages;
+	if (p.pages > p.to->pages)
+		p.pages = p.to->pages;
+	p.src = below(p.from->pages - p.pages + 1);
+	p.dst = below(p.to->pages - p.pages + 1);
+	if (percent(50))
+		p.dst = make_congruent(&p, p.dst);
+	return p;
+}
+
+static bool overlaps(const struct picked *p)
+{
+	return p->to == p->from && p->dst < p->src + p->pages &&
+	       p->src < p->dst + p->pages;
+}
+
+static unsigned int pick_flags(void)
+{
+	unsigned int flags = 0;
+
+	flags |= percent(60) ? HOLES : 0;
+	flags |= percent(60) ? REPLACE : 0;
+	flags |= percent(60) ? UNSHARE : 0;
+	flags |= percent(10) ? WAKE_LATER : 0;
+	return flags;
+}
+
+static struct cell *dst_cell(const struct picked *p, size_t page)
+{
+	return &p->to->cells[p->dst + page];
+}
+
+static struct cell *src_cell(const struct picked *p, size_t page)
+{
+	return &p->from->cells[p->src + page];
+}
+
+/*
+ * A move may end at a large folio because of something in the way further on
+ * in it; the first page of the range in that folio is then where it ends.
+ */
+static size_t same_folio_end(const struct picked *p, size_t page)
+{
+	uintptr_t at = (uintptr_t)page_at(p->from->base, p->src + page);
+	size_t left = (BLOCK - at % BLOCK) / PAGE;
+
+	if (!p->from->large)
+		return page + 1;
+	return page + left < p->pages ? page + left : p->pages;
+}
+
+static bool may_exist(const struct picked *p, size_t page)
+{
+	size_t end = same_folio_end(p, page);
+
+	for (; page < end; page++) {
+		if (!dst_cell(p, page)->hole)
+			return true;
+	}
+	return false;
+}
+
+static bool may_be_shared(const struct picked *p, size_t page)
+{
+	size_t end = same_folio_end(p, page);
+
+	for (; page < end; page++) {
+		if (src_cell(p, page)->maybe_shared)
+			return true;
+	}
+	return false;
+}
+
+static bool may_end_with(const struct picked *p, size_t page,
+			 unsigned int flags, int error)
+{
+	struct cell *cell = src_cell(p, page);
+
+	switch (error) {
+	case ENOENT:
+		return cell->hole && !(flags & HOLES);
+	case EEXIST:
+		return !(flags & REPLACE) && may_exist(p, page);
+	case EBUSY:
+		return !(flags & UNSHARE) && !cell->hole &&
+		       may_be_shared(p, page);
+	case EAGAIN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A hole over a page that may not be replaced is left open by the contract:
+ * both skipping it and ending there are taken.
+ */
+static bool may_pass(const struct picked *p, size_t page, unsigned int flags)
+{
+	if (src_cell(p, page)->hole)
+		return flags & HOLES;
+	return dst_cell(p, page)->hole || flags & REPLACE;
+}
+
+static void play_page(const struct picked *p, size_t page, unsigned int flags)
+{
+	struct cell *from = src_cell(p, page), *to = dst_cell(p, page);
+
+	if (from->hole && !(flags & REPLACE))
+		return;
+	*to = *from;
+	to->maybe_shared = false;
+	*from = (struct cell){ .hole = true };
+}
+
+/* Plays what the call says it did, and judges where it says it ended. */
+static void play(const struct picked *picked, size_t nr, unsigned int flags,
+		 int error, size_t moved, size_t done)
+{
+	size_t r, page, whole = 0;
+
+	for (r = 0; r < nr; r++) {
+		const struct picked *p = &picked[r];
+
+		for (page = 0; page < p->pages && moved; page++, moved--) {
+			ck_model(may_pass(p, page, flags),
+				 "range %zu page %zu cannot have moved\n", r,
+				 page);
+			play_page(p, page, flags);
+		}
+		if (page < p->pages) {
+			ck_model(error && may_end_with(p, page, flags, error),
+				 "range %zu page %zu: %s\n", r, page,
+				 strerror(error));
+			break;
+		}
+		whole++;
+	}
+	ck_model(moved == 0, "%zu pages too many\n", moved);
+	ck_model(r < nr || !error, "all moved, but %s\n", strerror(error));
+	ck_model(whole == done, "%zu ranges whole, %zu told\n", whole, done);
+}
+
+static bool one_overlaps(const struct picked *picked, size_t nr)
+{
+	size_t r;
+
+	for (r = 0; r < nr; r++) {
+		if (overlaps(&picked[r]))
+			return true;
+	}
+	return false;
+}
+
+static void judge(const struct picked *picked, size_t nr, unsigned int flags,
+		  int rc, size_t moved, size_t done)
+{
+	size_t r;
+
+	ck_model(rc <= 0 && rc > -140, "returned %d\n", rc);
+	ck_model(moved % PAGE == 0, "moved %zu bytes\n", moved);
+	moves++;
+	failures[-rc]++;
+	if (one_overlaps(picked, nr))
+		ck_model(rc == -EINVAL && !moved && !done,
+			 "%s, %zu bytes, %zu ranges\n", strerror(-rc), moved,
+			 done);
+	else
+		play(picked, nr, flags, -rc, moved / PAGE, done);
+	for (r = 0; r < nr; r++) {
+		compare(picked[r].to, picked[r].dst, picked[r].pages);
+		compare(picked[r].from, picked[r].src, picked[r].pages);
+	}
+}
+
+static void move_one(void)
+{
+	struct picked p = pick_range();
+	unsigned int flags = pick_flags();
+	size_t moved = UNSET;
+	int rc;
+
+	snprintf(doing, sizeof(doing),
+		 "move of %zu pages from %zu of %s to %zu of %s, flags %x",
+		 p.pages, p.src, p.from->name, p.dst, p.to->name, flags);
+	rc = vmremap_move(dev, page_at(p.to->base, p.dst),
+			  page_at(p.from->base, p.src), p.pages * PAGE, flags,
+			  &moved);
+	judge(&p, 1, flags, rc, moved, rc == 0);
+}
+
+static void move_many(void)
+{
+	struct vmremap_range ranges[MAX_RANGES];
+	struct picked picked[MAX_RANGES];
+	size_t r, nr = 1 + below(MAX_RANGES), moved = UNSET, done = UNSET;
+	unsigned int flags = pick_flags();
+	int rc;
+
+	snprintf(doing, sizeof(doing), "vector of %zu ranges, flags %x", nr,
+		 flags);
+	for (r = 0; r < nr; r++) {
+		do {
+			picked[r] = pick_range();
+		} while (overlaps(&picked[r]) && percent(98));
+		ranges[r] = range_of(page_at(picked[r].to->base, picked[r].dst),
+				     page_at(picked[r].from->base,
+					     picked[r].src),
+				     picked[r].pages);
+	}
+	rc = vmremap_movev(dev, ranges, nr, flags, &moved, &done);
+	judge(picked, nr, flags, rc, moved, done);
+}
+
+/* How often each is done, of a thousand steps. */
+static const struct {
+	unsigned int weight;
+	const char *name;
+	void (*run)(void);
+} operations[] = {
+	{ 420, "move", move_one },
+	{ 150, "vector", move_many },
+	{ 190, "write", write_pages },
+	{ 40, "read", read_pages },
+	{ 60, "discard", discard_pages },
+	{ 50, "page out", page_out_pages },
+	{ 20, "cool", cool_pages },
+	{ 35, "collapse", collapse_pages },
+	{ 15, "advice", change_advice },
+	{ 10, "fork and exit", fork_and_exit },
+	{ 5, "fork and hold", fork_and_hold },
+	{ 5, "let go", let_go },
+};
+
+static void take_step(void)
+{
+	unsigned int at = below(1000);
+	size_t i;
+
+	for (i = 0; at >= operations[i].weight; i++)
+		at -= operations[i].weight;
+	snprintf(doing, sizeof(doing), "%s", operations[i].name);
+	operations[i].run();
+	step++;
+	if (step % COMPARE_EVERY == 0)
+		compare_all();
+}
+
+static void report(void)
+{
+	int error;
+
+	fprintf(stderr, "seed %lu: %zu steps, %zu moves:", seed, step, moves);
+	for (error = 0; error < (int)ARRAY_SIZE(failures); error++) {
+		if (failures[error])
+			fprintf(stderr, " %zu %s", failures[error],
+				error ? strerrorname_np(error) : "whole");
+	}
+	fprintf(stderr, "\n");
+}
+
+static void run_random(void)
+{
+	const char *given = getenv("VMREMAP_SEED");
+	double end = now() + seconds_from("VMREMAP_RANDOM_SECONDS", 20) / 2.0;
+
+	seed = given && *given ? strtoull(given, NULL, 0)
+			       : (uint64_t)time(NULL) << 16 ^ getpid();
+	state = seed;
+	fprintf(stderr, "VMREMAP_SEED=%lu repeats this\n", seed);
+	while (now() < end)
+		take_step();
+	snprintf(doing, sizeof(doing), "the end");
+	compare_all();
+	let_go();
+	report();
+	/* The kernel may keep a page busy now and then, not as a rule. */
+	ck_assert_uint_le(failures[EAGAIN], moves / 20 + 1);
+}
+
+START_TEST(random_moves_of_small_pages_match_the_model)
+{
+	add_small_arenas();
+	run_random();
+}
+END_TEST
+
+START_TEST(random_moves_of_all_pages_match_the_model)
+{
+	add_small_arenas();
+	add_large_arenas();
+	run_random();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("move_random");
+	TCase *c = add_case(s, "random");
+
+	/* As long as someone asks for. */
+	tcase_set_timeout(c, 120 + 2 * seconds_from("VMREMAP_RANDOM_SECONDS",
+						    20));
+	tcase_add_test(c, random_moves_of_small_pages_match_the_model);
+	tcase_add_test(c, random_moves_of_all_pages_match_the_model);
+	return run_suite(s);
+}
