@@ -331,53 +331,62 @@ static void unlock_slot(struct vmremap_batch *batch, void *slot)
 	folio_unlock(folio);
 }
 
-/* Whether there is a page, in the table or among the copied-out entries. */
-static bool is_occupied(const struct vmremap_batch *batch,
-			const struct vmremap_run *run, unsigned int i)
+/*
+ * Whether there is a page at the destination. Where it is inside the span, its
+ * entry may be among those that were copied out.
+ */
+static __always_inline bool is_occupied(struct vmremap_batch *batch,
+					const struct vmremap_run *run,
+					unsigned int i)
 {
-	const struct vmremap_block *block = run->dst_block;
-	unsigned long addr = run->dst + i * PAGE_SIZE;
-
 	if (!pte_none(ptep_get(run->dst_ptes + i)))
 		return true;
-	return unlikely(block) && block->kind == VMREMAP_BLOCK_TAKEN &&
-	       addr >= batch->span.start && addr < batch->span.end &&
-	       !pte_none(block->ptes[pte_index(addr)]);
+	return unlikely(batch->src_vma == batch->dst_vma) &&
+	       !pte_none(source_entry(batch, run->dst + i * PAGE_SIZE));
 }
 
-/* Finds a run's entries at the destination, in reach or not. */
-static enum vmremap_stop find_destination(struct vmremap_batch *batch,
-					  struct vmremap_run *run)
+/*
+ * Whether a run's table at the destination is what it was. It may be out of
+ * reach, inside the span; it is still the same table. But an earlier run may
+ * have taken it for its own, as a whole.
+ */
+static enum vmremap_stop check_destination(struct vmremap_batch *batch,
+					   const struct vmremap_run *run)
 {
-	struct vmremap_block *block = vmremap_span_block(&batch->span, run->dst);
-	pmd_t pmd;
-
-	run->dst_block = batch->src_vma == batch->dst_vma ? block : NULL;
-	run->dst_ptl = NULL;
-	if (run->dst_block && block->kind != VMREMAP_BLOCK_TAKEN) {
-		if (block->kind != VMREMAP_BLOCK_TABLE)
-			return VMREMAP_EXISTS;
-		run->dst_ptes = &block->ptes[pte_index(run->dst)];
-		return VMREMAP_OK;
-	}
-	pmd = *run->dst_pmd;
-	if (!vmremap_pmd_is_table(pmd))
-		return pmd_none(pmd) ? VMREMAP_CHANGED : VMREMAP_EXISTS;
-	run->dst_ptes = vmremap_table_of(pmd) + pte_index(run->dst);
-	run->dst_ptl = pte_lockptr(batch->mm, run->dst_pmd);
+	if (!run->dst_ptes)
+		return pmd_none(*run->dst_pmd) ? VMREMAP_CHANGED :
+						 VMREMAP_EXISTS;
+	if (unlikely(pmd_none(*run->dst_pmd)) &&
+	    (batch->src_vma != batch->dst_vma ||
+	     !vmremap_span_block(&batch->span, run->dst)))
+		return VMREMAP_CHANGED;
 	return VMREMAP_OK;
 }
 
-static void lock_destination(const struct vmremap_run *run)
+static void unlock_destination(struct vmremap_batch *batch)
 {
-	if (run->dst_ptl)
-		spin_lock(run->dst_ptl);
+	if (batch->held_ptl)
+		spin_unlock(batch->held_ptl);
+	batch->held_ptl = NULL;
 }
 
-static void unlock_destination(const struct vmremap_run *run)
+/* Neighbouring runs mostly go to the same table: its lock is kept for them. */
+static void lock_destination(struct vmremap_batch *batch,
+			     const struct vmremap_run *run)
 {
-	if (run->dst_ptl)
-		spin_unlock(run->dst_ptl);
+	if (batch->held_ptl == run->dst_ptl)
+		return;
+	unlock_destination(batch);
+	batch->held_ptl = run->dst_ptl;
+	spin_lock(batch->held_ptl);
+}
+
+static void pause_between_runs(struct vmremap_batch *batch)
+{
+	if (likely(!need_resched()))
+		return;
+	unlock_destination(batch);
+	cond_resched();
 }
 
 static void reserve(struct vmremap_batch *batch, const struct vmremap_run *run,
@@ -394,11 +403,15 @@ static void unreserve(struct vmremap_batch *batch,
 
 	if (!batch->reserve)
 		return;
-	lock_destination(run);
-	for (i = 0; i < nr; i++)
-		ptep_get_and_clear(batch->mm, run->dst + i * PAGE_SIZE,
-				   run->dst_ptes + i);
-	unlock_destination(run);
+	lock_destination(batch, run);
+	for (i = 0; i < nr; i++) {
+		pte_t *pte = run->dst_ptes + i;
+
+		if (pte_same(ptep_get(pte), batch->sentinel))
+			ptep_get_and_clear(batch->mm, run->dst + i * PAGE_SIZE,
+					   pte);
+	}
+	unlock_destination(batch);
 }
 
 /* Locks the pages of a run; how many it managed is left in stop_page. */
@@ -406,6 +419,7 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 					   struct vmremap_run *run)
 {
 	const bool replace = batch->flags & VMREMAP_MOVE_REPLACE;
+	const bool skip = batch->flags & VMREMAP_MOVE_ALLOW_SRC_HOLES;
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	void **slots = &batch->folios[run->first];
 	enum vmremap_stop stop;
@@ -414,28 +428,30 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 
 	if (!block->ptes)
 		return VMREMAP_CHANGED;
-	stop = find_destination(batch, run);
+	stop = check_destination(batch, run);
 	if (stop)
 		return stop;
 	src = &block->ptes[pte_index(run->src)];
 	if (batch->reserve)
-		lock_destination(run);
+		lock_destination(batch, run);
 	for (i = 0; i < run->nr; i++) {
 		unsigned long addr = run->src + i * PAGE_SIZE;
+		pte_t pte = ptep_get(src + i);
 
+		if (unlikely(pte_none(pte)) && skip) {
+			slots[i] = NULL;
+			continue;
+		}
 		if (!replace && is_occupied(batch, run, i)) {
 			stop = VMREMAP_EXISTS;
 			break;
 		}
-		stop = lock_entry(batch, run, addr, ptep_get(src + i),
-				  &slots[i]);
+		stop = lock_entry(batch, run, addr, pte, &slots[i]);
 		if (stop)
 			break;
 		if (batch->reserve)
 			reserve(batch, run, i);
 	}
-	if (batch->reserve)
-		unlock_destination(run);
 	batch->stop_page = i;
 	return stop;
 }
@@ -485,6 +501,7 @@ static enum vmremap_stop lock_pair(struct vmremap_batch *batch,
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	enum vmremap_stop stop = VMREMAP_CHANGED;
 
+	unlock_destination(batch);
 	/* With REPLACE it is not empty yet: commit() takes it. */
 	if (!(batch->flags & VMREMAP_MOVE_REPLACE) &&
 	    !vmremap_pair_take_spare(batch->mm, block))
@@ -546,14 +563,14 @@ static enum vmremap_stop lock_pages(struct vmremap_batch *batch)
 			stop = lock_pair(batch, run);
 		else
 			stop = lock_run(batch, run);
-		if (stop) {
-			unlock_pages(batch);
-			return stop;
-		}
-		if (need_resched())
-			cond_resched();
+		if (unlikely(stop))
+			break;
+		pause_between_runs(batch);
 	}
-	return VMREMAP_OK;
+	unlock_destination(batch);
+	if (stop)
+		unlock_pages(batch);
+	return stop;
 }
 
 /*
@@ -631,8 +648,6 @@ static noinline void move_unusual(struct vmremap_batch *batch,
 			     run->src + i * PAGE_SIZE);
 	if (!pte_none(pte))
 		set_pte_at(batch->mm, dst, run->dst_ptes + i, moved_entry(pte));
-	else if (batch->reserve)
-		ptep_get_and_clear(batch->mm, dst, run->dst_ptes + i);
 	if (slot)
 		unlock_moved_large(batch);
 }
@@ -646,7 +661,7 @@ static noinline void move_run(struct vmremap_batch *batch, struct vmremap_run *r
 	void **slots = &batch->folios[run->first];
 	unsigned int i;
 
-	lock_destination(run);
+	lock_destination(batch, run);
 	for (i = 0; i < run->nr; i++) {
 		struct folio *folio = slots[i];
 		pte_t pte;
@@ -668,7 +683,6 @@ static noinline void move_run(struct vmremap_batch *batch, struct vmremap_run *r
 		folio_unlock(folio);
 		note_walkers(batch, folio, 1);
 	}
-	unlock_destination(run);
 }
 
 /* Marks a whole table soft-dirty while it is out of reach. */
@@ -759,6 +773,7 @@ static void move_pair(struct vmremap_batch *batch, struct vmremap_run *run)
 {
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 
+	unlock_destination(batch);
 	if (block->kind == VMREMAP_BLOCK_TABLE)
 		move_table(batch, run, block);
 	else
@@ -811,9 +826,9 @@ static void commit(struct vmremap_batch *batch)
 			move_pair(batch, run);
 		else
 			move_run(batch, run);
-		if (need_resched())
-			cond_resched();
+		pause_between_runs(batch);
 	}
+	unlock_destination(batch);
 	batch->large = NULL;
 }
 

@@ -147,11 +147,12 @@ enum vmremap_stop {
  * @range: index of the range that it is a part of
  * @first: index of its first page among the batch's @folios
  * @hole: the source has no page table here
+ * @huge: the source had a huge page here when this was planned
  * @paired: 2 MiB on both sides: the page table or huge page moves as one
  * @dst_pmd: destination's PMD entry, once prepared
- * @dst_ptes: destination's entry of the first page, once the span is open
- * @dst_ptl: lock of @dst_ptes; NULL if its table is out of reach anyway
- * @dst_block: the span's block that @dst is in, if any
+ * @dst_ptes: destination's entry of the first page, once prepared; NULL if there
+ *	is no page table
+ * @dst_ptl: lock of @dst_ptes
  */
 struct vmremap_run {
 	unsigned long src;
@@ -160,22 +161,32 @@ struct vmremap_run {
 	unsigned int range;
 	unsigned int first;
 	bool hole;
+	bool huge;
 	bool paired;
 	pmd_t *dst_pmd;
 	pte_t *dst_ptes;
 	spinlock_t *dst_ptl;
-	struct vmremap_block *dst_block;
 };
 
 #define VMREMAP_BATCH_MAX_RUNS 8192U
 #define VMREMAP_BATCH_MAX_PAGES 32768U
 
-/* PMD entries that were looked up: neighbours share them. */
 #define VMREMAP_CACHED_PMDS 64
 
+/**
+ * struct vmremap_cached_pmd - a PMD entry that was looked up
+ * @block: its address, shifted by PMD_SHIFT
+ * @pmd: the entry; NULL if this place in the cache is free
+ * @val: what it held when the following were found
+ * @table: the page table that it points to, if any
+ * @ptl: and that table's lock
+ */
 struct vmremap_cached_pmd {
 	unsigned long block;
 	pmd_t *pmd;
+	pmd_t val;
+	pte_t *table;
+	spinlock_t *ptl;
 };
 
 /* How far a call has come. */
@@ -204,10 +215,13 @@ struct vmremap_cursor {
  * @folios: one slot a page: the folio that is locked for it, if any; a page of
  *	a large folio instead carries a mark
  * @max_pages: how many slots there are
- * @span: the source's addresses
+ * @span_start: first source address of the plan
+ * @span_end: address after the last one
+ * @span: the source's addresses, while they are out of reach
  * @reserve: mark destinations as they are checked, so that a second move to
  *	one of them, or from one of them, is found
  * @sentinel: that mark
+ * @held_ptl: lock of a destination's table that is held over several runs
  * @stop_run: where locking the pages stopped: index in @runs
  * @stop_page: and page of that run
  * @large: large folio whose pages are being locked or moved
@@ -233,9 +247,12 @@ struct vmremap_batch {
 	unsigned int try_runs;
 	void **folios;
 	unsigned int max_pages;
+	unsigned long span_start;
+	unsigned long span_end;
 	struct vmremap_span span;
 	bool reserve;
 	pte_t sentinel;
+	spinlock_t *held_ptl;
 	unsigned int stop_run;
 	unsigned int stop_page;
 	struct folio *large;

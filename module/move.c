@@ -5,7 +5,6 @@
  */
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
-#include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -13,18 +12,17 @@
 #include "compat.h"
 #include "internal.h"
 
-static int check_range(const struct vmremap_range *range)
+static int check_range(const struct vmremap_range *range, u64 task_size)
 {
-	u64 src_end, dst_end;
+	const u64 len = range->len;
 
-	if (!range->len || (range->len | range->src | range->dst) & ~PAGE_MASK)
+	if (!len || (len | range->src | range->dst) & ~PAGE_MASK)
 		return -EINVAL;
-	if (check_add_overflow(range->src, range->len, &src_end) ||
-	    check_add_overflow(range->dst, range->len, &dst_end))
+	if (len > task_size || range->src > task_size - len ||
+	    range->dst > task_size - len)
 		return -EINVAL;
-	if (src_end > TASK_SIZE || dst_end > TASK_SIZE)
-		return -EINVAL;
-	if (range->src < dst_end && range->dst < src_end)
+	/* They overlap if one begins inside of the other. */
+	if (range->src - range->dst < len || range->dst - range->src < len)
 		return -EINVAL;
 	return 0;
 }
@@ -140,12 +138,13 @@ static int move_under_lock(struct vmremap_batch *batch)
 static int move_ranges(const struct vmremap_range *ranges, unsigned int nr,
 		       unsigned int flags, struct vmremap_cursor *done)
 {
+	const u64 task_size = TASK_SIZE;
 	struct vmremap_batch *batch;
 	unsigned int i;
 	int err;
 
 	for (i = 0; i < nr; i++) {
-		err = check_range(&ranges[i]);
+		err = check_range(&ranges[i], task_size);
 		if (err)
 			return err;
 	}

@@ -22,17 +22,53 @@ static bool blocks_meet(unsigned long a, unsigned long a_end, unsigned long b,
 	       (b & PMD_MASK) < ALIGN(a_end, PMD_SIZE);
 }
 
-static pmd_t *cached_pmd(struct vmremap_batch *batch, unsigned long addr)
+static bool same_block(unsigned long a, unsigned long b)
 {
-	struct vmremap_cached_pmd *cached =
-		&batch->pmds[(addr >> PMD_SHIFT) % VMREMAP_CACHED_PMDS];
+	return !((a ^ b) & PMD_MASK);
+}
+
+static struct vmremap_cached_pmd *cached(struct vmremap_batch *batch,
+					 unsigned long addr)
+{
+	unsigned long block = addr >> PMD_SHIFT;
+	struct vmremap_cached_pmd *entry =
+		&batch->pmds[block % VMREMAP_CACHED_PMDS];
 
 	/* PMD entries do not go away under the mmap lock; they may come. */
-	if (!cached->pmd || cached->block != addr >> PMD_SHIFT) {
-		cached->block = addr >> PMD_SHIFT;
-		cached->pmd = vmremap_pmd(batch->mm, addr);
+	if (!entry->pmd || entry->block != block) {
+		entry->block = block;
+		entry->pmd = vmremap_pmd(batch->mm, addr);
+		entry->val = __pmd(0);
+		entry->table = NULL;
 	}
-	return cached->pmd;
+	return entry;
+}
+
+static pmd_t *cached_pmd(struct vmremap_batch *batch, unsigned long addr)
+{
+	return cached(batch, addr)->pmd;
+}
+
+/* Finds a run's entries at the destination; false if there is no page table. */
+static bool find_destination(struct vmremap_batch *batch,
+			     struct vmremap_run *run)
+{
+	struct vmremap_cached_pmd *entry = cached(batch, run->dst);
+	pmd_t val = entry->pmd ? *entry->pmd : __pmd(0);
+
+	if (unlikely(!pmd_same(val, entry->val))) {
+		entry->val = val;
+		entry->table = NULL;
+		if (vmremap_pmd_is_table(val)) {
+			entry->table = vmremap_table_of(val);
+			entry->ptl = pte_lockptr(batch->mm, entry->pmd);
+		}
+	}
+	run->dst_pmd = entry->pmd;
+	run->dst_ptl = entry->ptl;
+	run->dst_ptes = entry->table ? entry->table + pte_index(run->dst) :
+				       NULL;
+	return run->dst_ptes;
 }
 
 /* Addresses that the runs of a plan touch, on each side. */
@@ -45,6 +81,11 @@ struct hull {
 	unsigned long dst_end;
 };
 
+static unsigned long blocks_between(unsigned long start, unsigned long end)
+{
+	return ((end - 1) >> PMD_SHIFT) - (start >> PMD_SHIFT) + 1;
+}
+
 /*
  * Adds a run, if it may join the ones before it: the span must not become too
  * wide, and where destinations are discarded first, they must be apart from all
@@ -53,32 +94,49 @@ struct hull {
 static bool join(const struct vmremap_batch *batch, struct hull *hull,
 		 const struct vmremap_run *run)
 {
-	unsigned long len = run->nr * PAGE_SIZE;
-	unsigned long src_start = min(hull->src_start, run->src);
-	unsigned long src_end = max(hull->src_end, run->src + len);
-	unsigned long dst_start = min(hull->dst_start, run->dst);
-	unsigned long dst_end = max(hull->dst_end, run->dst + len);
-	unsigned int pages = hull->pages + (run->hole ? 0 : run->nr);
-	bool dst_ascends = run->dst >= hull->dst_end;
+	unsigned long src_end = run->src + run->nr * PAGE_SIZE;
+	unsigned long dst_end = run->dst + run->nr * PAGE_SIZE;
+	bool ascends = run->src >= hull->src_end && run->dst >= hull->dst_end;
+	bool replaces = batch->flags & VMREMAP_MOVE_REPLACE;
+	struct hull wide = *hull;
 
+	/* A hole has nothing to take out of reach. */
+	if (!run->hole) {
+		wide.pages += run->nr;
+		wide.src_start = min(wide.src_start, run->src);
+		wide.src_end = max(wide.src_end, src_end);
+	}
+	wide.ascending &= ascends;
+	wide.dst_start = min(wide.dst_start, run->dst);
+	wide.dst_end = max(wide.dst_end, dst_end);
 	if (batch->nr_runs) {
 		if (batch->nr_runs >= batch->try_runs ||
-		    pages > batch->max_pages)
+		    wide.pages > batch->max_pages ||
+		    blocks_between(wide.src_start, wide.src_end) >
+			    batch->span.max_blocks)
 			return false;
-		if (((src_end - 1) >> PMD_SHIFT) - (src_start >> PMD_SHIFT) >=
-		    batch->span.max_blocks)
-			return false;
-		if (batch->flags & VMREMAP_MOVE_REPLACE &&
-		    (!dst_ascends ||
-		     blocks_meet(src_start, src_end, dst_start, dst_end)))
+		if (replaces && (run->dst < hull->dst_end ||
+				 blocks_meet(wide.src_start, wide.src_end,
+					     wide.dst_start, wide.dst_end)))
 			return false;
 	}
-	hull->ascending &= dst_ascends && run->src >= hull->src_end;
-	hull->src_start = src_start;
-	hull->src_end = src_end;
-	hull->dst_start = dst_start;
-	hull->dst_end = dst_end;
-	hull->pages = pages;
+	*hull = wide;
+	return true;
+}
+
+/* The same for what vectors are made of: close to the run before, in order. */
+static bool join_close(const struct vmremap_batch *batch, struct hull *hull,
+		       const struct vmremap_run *run)
+{
+	if (!batch->nr_runs || batch->flags & VMREMAP_MOVE_REPLACE ||
+	    run->hole || run->src < hull->src_end || run->dst < hull->dst_end ||
+	    !same_block(run->src, run[-1].src) ||
+	    batch->nr_runs >= batch->try_runs ||
+	    hull->pages + run->nr > batch->max_pages)
+		return false;
+	hull->pages += run->nr;
+	hull->src_end = run->src + run->nr * PAGE_SIZE;
+	hull->dst_end = run->dst + run->nr * PAGE_SIZE;
 	return true;
 }
 
@@ -113,6 +171,16 @@ static bool set_vmas(struct vmremap_batch *batch, const struct vmremap_run *run)
 	return true;
 }
 
+/*
+ * Whether the page table, and with it what is known of it, is that of the run
+ * before. Single pages close to one another are what vectors are made of.
+ */
+static bool same_source_table(const struct vmremap_batch *batch,
+			      const struct vmremap_run *run)
+{
+	return batch->nr_runs && same_block(run->src, run[-1].src);
+}
+
 /* The run that comes next; false if its mappings are not the batch's. */
 static bool next_run(struct vmremap_batch *batch,
 		     const struct vmremap_cursor *at, struct vmremap_run *run)
@@ -136,9 +204,15 @@ static bool next_run(struct vmremap_batch *batch,
 	}
 	run->nr = len >> PAGE_SHIFT;
 
+	run->paired = false;
+	if (same_source_table(batch, run)) {
+		run->hole = run[-1].hole;
+		run->huge = run[-1].huge;
+		return true;
+	}
 	pmd = cached_pmd(batch, run->src);
 	run->hole = !pmd || pmd_none(*pmd);
-	run->paired = false;
+	run->huge = !run->hole && pmd_trans_huge(*pmd);
 	return true;
 }
 
@@ -152,10 +226,18 @@ static void advance(const struct vmremap_batch *batch,
 	}
 }
 
-/*
- * Holes that need nothing are passed over; but one that stands first in the
- * plan, where a hole is an error, has to be seen by whoever moves it.
- */
+static struct vmremap_cursor cursor_of(const struct vmremap_batch *batch,
+				       const struct vmremap_run *run,
+				       unsigned int page)
+{
+	return (struct vmremap_cursor){
+		.range = run->range,
+		.offset = run->src + page * PAGE_SIZE -
+			  batch->ranges[run->range].src,
+	};
+}
+
+/* Holes that need nothing are passed over; they count as moved. */
 static bool can_skip(const struct vmremap_batch *batch,
 		     const struct vmremap_run *run)
 {
@@ -194,14 +276,36 @@ void vmremap_plan(struct vmremap_batch *batch)
 				break;
 		} else {
 			run->first = hull.pages;
-			if (!join(batch, &hull, run))
+			if (!join_close(batch, &hull, run) &&
+			    !join(batch, &hull, run))
 				break;
 			batch->nr_runs++;
 		}
 		advance(batch, &at, run->nr * PAGE_SIZE);
 	}
 	batch->planned = at;
+	if (batch->nr_runs)
+		batch->at = cursor_of(batch, &batch->runs[0], 0);
+	batch->span_start = hull.src_start;
+	batch->span_end = hull.src_end;
 	batch->reserve = may_depend(batch, &hull);
+}
+
+static void span_of_runs(struct vmremap_batch *batch)
+{
+	unsigned int i;
+
+	batch->span_start = ULONG_MAX;
+	batch->span_end = 0;
+	for (i = 0; i < batch->nr_runs; i++) {
+		const struct vmremap_run *run = &batch->runs[i];
+
+		if (run->hole)
+			continue;
+		batch->span_start = min(batch->span_start, run->src);
+		batch->span_end = max(batch->span_end,
+				      run->src + run->nr * PAGE_SIZE);
+	}
 }
 
 /**
@@ -215,29 +319,11 @@ void vmremap_plan_cut(struct vmremap_batch *batch, unsigned int nr,
 {
 	struct vmremap_run *run = &batch->runs[nr];
 
-	batch->planned.range = run->range;
-	batch->planned.offset = run->src + page * PAGE_SIZE -
-				batch->ranges[run->range].src;
+	batch->planned = cursor_of(batch, run, page);
 	run->nr = page;
 	run->paired = false;
 	batch->nr_runs = page ? nr + 1 : nr;
-}
-
-static void span_of_runs(const struct vmremap_batch *batch,
-			 unsigned long *start, unsigned long *end)
-{
-	unsigned int i;
-
-	*start = ULONG_MAX;
-	*end = 0;
-	for (i = 0; i < batch->nr_runs; i++) {
-		const struct vmremap_run *run = &batch->runs[i];
-
-		if (run->hole)
-			continue;
-		*start = min(*start, run->src);
-		*end = max(*end, run->src + run->nr * PAGE_SIZE);
-	}
+	span_of_runs(batch);
 }
 
 /*
@@ -247,14 +333,14 @@ static void span_of_runs(const struct vmremap_batch *batch,
  * have to be taken.
  */
 static bool can_pair(struct vmremap_batch *batch,
-		     const struct vmremap_run *run, unsigned long span_start,
-		     unsigned long span_end)
+		     const struct vmremap_run *run)
 {
 	pmd_t *pmd;
 
 	if (run->nr != PTRS_PER_PTE || userfaultfd_wp(batch->src_vma))
 		return false;
-	if (blocks_meet(run->dst, run->dst + PMD_SIZE, span_start, span_end))
+	if (blocks_meet(run->dst, run->dst + PMD_SIZE, batch->span_start,
+			batch->span_end))
 		return false;
 	pmd = cached_pmd(batch, run->dst);
 	if (!pmd || pmd_none(*pmd))
@@ -308,33 +394,39 @@ static int prepare_destination(struct vmremap_batch *batch,
 
 	if (!pmd || (pmd_none(*pmd) && !(run->paired && !edge)))
 		err = vmremap_alloc_table(batch->mm, run->dst);
-	run->dst_pmd = cached_pmd(batch, run->dst);
+	find_destination(batch, run);
 	return err;
 }
 
 /* The usual case: page tables on both sides, and only entries to move. */
-static bool is_ready(struct vmremap_batch *batch, struct vmremap_run *run)
+static bool is_ready(struct vmremap_batch *batch, struct vmremap_run *run,
+		     unsigned int nr)
 {
-	pmd_t *src = cached_pmd(batch, run->src);
+	const struct vmremap_run *last = nr ? run - 1 : NULL;
 
-	run->dst_pmd = cached_pmd(batch, run->dst);
-	return run->nr != PTRS_PER_PTE && run->dst_pmd &&
-	       vmremap_pmd_is_table(*run->dst_pmd) && !pmd_trans_huge(*src);
+	if (run->nr == PTRS_PER_PTE || run->huge)
+		return false;
+	if (!last || last->hole || !last->dst_ptes ||
+	    !same_block(run->dst, last->dst))
+		return find_destination(batch, run);
+	run->dst_pmd = last->dst_pmd;
+	run->dst_ptl = last->dst_ptl;
+	run->dst_ptes = last->dst_ptes + ((long)(run->dst - last->dst) >>
+					  PAGE_SHIFT);
+	return true;
 }
 
-static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run,
-		       unsigned long span_start, unsigned long span_end)
+static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run)
 {
-	unsigned long block = run->src & PMD_MASK;
-	bool edge = block == (span_start & PMD_MASK) ||
-		    block == ((span_end - 1) & PMD_MASK);
+	bool edge = same_block(run->src, batch->span_start) ||
+		    same_block(run->src, batch->span_end - 1);
 	int err = 0;
 
 	if (batch->flags & VMREMAP_MOVE_REPLACE)
 		err = split_destination(batch, run);
 	if (err)
 		return err;
-	run->paired = can_pair(batch, run, span_start, span_end);
+	run->paired = can_pair(batch, run);
 	err = prepare_source(batch, run);
 	if (!err)
 		err = prepare_destination(batch, run, edge);
@@ -407,7 +499,6 @@ static void pair_blocks(struct vmremap_batch *batch)
  */
 int vmremap_plan_prepare(struct vmremap_batch *batch)
 {
-	unsigned long start, end;
 	unsigned int i;
 	int err;
 
@@ -421,21 +512,23 @@ int vmremap_plan_prepare(struct vmremap_batch *batch)
 	if (err)
 		return err;
 
-	span_of_runs(batch, &start, &end);
 	for (i = 0; i < batch->nr_runs; i++) {
 		struct vmremap_run *run = &batch->runs[i];
 
-		if (run->hole || is_ready(batch, run))
+		if (run->hole)
 			continue;
-		err = prepare_run(batch, run, start, end);
+		if (is_ready(batch, run, i))
+			continue;
+		err = prepare_run(batch, run);
 		if (err)
 			return err;
 		cond_resched();
 	}
 
 	set_mappings(batch);
-	if (start < end) {
-		vmremap_span_set(&batch->span, batch->src_vma, start, end);
+	if (batch->span_start < batch->span_end) {
+		vmremap_span_set(&batch->span, batch->src_vma,
+				 batch->span_start, batch->span_end);
 		pair_blocks(batch);
 	}
 	return 0;

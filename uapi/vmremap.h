@@ -92,8 +92,8 @@ struct vmremap_range {
 };
 
 /*
- * Pages that are missing in the source are skipped, and count as moved. Without
- * it they end the call with ENOENT.
+ * Pages that are missing in the source are skipped, whatever the destination has
+ * there, and count as moved. Without it they end the call with ENOENT.
  */
 #define VMREMAP_MOVE_ALLOW_SRC_HOLES (1U << 0)
 /*

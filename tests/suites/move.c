@@ -433,6 +433,46 @@ START_TEST(allowed_holes_are_skipped_and_counted)
 }
 END_TEST
 
+static void ends_behind_holes(size_t dst_phase, size_t at)
+{
+	char *src = map_pages(1100, 0, SMALL);
+	char *dst = map_pages(1100, dst_phase, SMALL);
+
+	fill(src, 10, TAG);
+	fill(page_at(src, at), 1, TAG + at);
+	fill(page_at(dst, at), 1, OLD);
+	ck_move_ends(dst, src, 1100, HOLES, EEXIST, at);
+	ck_arrived(dst, src, 10, TAG);
+	ck_holds(page_at(src, at), 1, TAG + at);
+	ck_holds(page_at(dst, at), 1, OLD);
+	unmap_pages(src, 1100);
+	unmap_pages(dst, 1100);
+}
+
+START_TEST(holes_before_a_failure_count_as_moved)
+{
+	ends_behind_holes(0, 100);
+	ends_behind_holes(7, 100);
+	ends_behind_holes(0, 1050);
+	ends_behind_holes(7, 1050);
+}
+END_TEST
+
+/* The holes have no page table at all, and the failure is right behind them. */
+START_TEST(empty_tables_before_a_failure_count_as_moved)
+{
+	const size_t at = 2 * BLOCK_PAGES, pages = at + 10;
+	char *src = map_pages(pages, 0, SMALL);
+	char *dst = map_pages(pages, 3, SMALL);
+
+	fill(page_at(src, at), 10, TAG);
+	fill(page_at(dst, at), 1, OLD);
+	ck_move_ends(dst, src, pages, HOLES, EEXIST, at);
+	ck_holds(page_at(src, at), 10, TAG);
+	ck_holds(page_at(dst, at), 1, OLD);
+}
+END_TEST
+
 START_TEST(allowed_holes_may_be_whole_page_tables)
 {
 	const size_t pages = 5 * BLOCK_PAGES;
@@ -1201,6 +1241,8 @@ static void add_holes(Suite *s)
 	tcase_add_test(c, hole_ends_the_move_exactly);
 	tcase_add_test(c, never_touched_source_is_a_hole);
 	tcase_add_test(c, allowed_holes_are_skipped_and_counted);
+	tcase_add_test(c, holes_before_a_failure_count_as_moved);
+	tcase_add_test(c, empty_tables_before_a_failure_count_as_moved);
 	tcase_add_test(c, allowed_holes_may_be_whole_page_tables);
 	tcase_add_test(c, replace_with_holes_makes_holes);
 	tcase_add_test(c, replace_by_an_untouched_source_empties_the_destination);

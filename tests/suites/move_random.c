@@ -49,13 +49,28 @@ static size_t nr_arenas;
 static uint64_t seed, state, next_tag = 1;
 static size_t step, moves, failures[140];
 static char doing[200];
+static struct picked current[MAX_RANGES];
+static size_t nr_current;
 static struct child held;
 static bool is_held;
+
+static void tell_current_ranges(void)
+{
+	size_t r;
+
+	for (r = 0; r < nr_current; r++) {
+		const struct picked *p = &current[r];
+
+		fprintf(stderr, "range %zu: %zu pages, %s %zu to %s %zu\n", r,
+			p->pages, p->from->name, p->src, p->to->name, p->dst);
+	}
+}
 
 #define ck_model(condition, ...)                                           \
 	do {                                                               \
 		if (!(condition)) {                                        \
 			fprintf(stderr, __VA_ARGS__);                      \
+			tell_current_ranges();                             \
 			ck_abort_msg("seed %lu, step %zu, %s: %s", seed,   \
 				     step, doing, #condition);             \
 		}                                                          \
@@ -544,9 +559,9 @@ static void move_one(void)
 	size_t moved = UNSET;
 	int rc;
 
-	snprintf(doing, sizeof(doing),
-		 "move of %zu pages from %zu of %s to %zu of %s, flags %x",
-		 p.pages, p.src, p.from->name, p.dst, p.to->name, flags);
+	snprintf(doing, sizeof(doing), "move, flags %x", flags);
+	current[0] = p;
+	nr_current = 1;
 	rc = vmremap_move(dev, page_at(p.to->base, p.dst),
 			  page_at(p.from->base, p.src), p.pages * PAGE, flags,
 			  &moved);
@@ -556,13 +571,13 @@ static void move_one(void)
 static void move_many(void)
 {
 	struct vmremap_range ranges[MAX_RANGES];
-	struct picked picked[MAX_RANGES];
+	struct picked *picked = current;
 	size_t r, nr = 1 + below(MAX_RANGES), moved = UNSET, done = UNSET;
 	unsigned int flags = pick_flags();
 	int rc;
 
-	snprintf(doing, sizeof(doing), "vector of %zu ranges, flags %x", nr,
-		 flags);
+	snprintf(doing, sizeof(doing), "vector, flags %x", flags);
+	nr_current = nr;
 	for (r = 0; r < nr; r++) {
 		do {
 			picked[r] = pick_range();
@@ -604,6 +619,7 @@ static void take_step(void)
 	for (i = 0; at >= operations[i].weight; i++)
 		at -= operations[i].weight;
 	snprintf(doing, sizeof(doing), "%s", operations[i].name);
+	nr_current = 0;
 	operations[i].run();
 	step++;
 	if (step % COMPARE_EVERY == 0)

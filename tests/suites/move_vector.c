@@ -328,6 +328,92 @@ START_TEST(holes_count_as_moved)
 }
 END_TEST
 
+/* Three ranges: pages, nothing but holes, and one with a page in the way. */
+static void holes_before_a_failure(char *src, char *dst, char *from, char *to)
+{
+	struct vmremap_range ranges[3] = {
+		range_of(dst, src, 10),
+		range_of(page_at(dst, 20), page_at(src, 20), 10),
+		range_of(to, from, 2),
+	};
+
+	fill(src, 10, TAG);
+	fill(from, 2, TAG + 10);
+	fill(to, 1, OLD);
+	ck_movev_ends(ranges, 3, HOLES, EEXIST, 20, 2);
+	ck_arrived(dst, src, 10, TAG);
+	ck_holes(page_at(dst, 20), 10);
+	ck_holds(from, 2, TAG + 10);
+	ck_holds(to, 1, OLD);
+}
+
+START_TEST(holes_before_a_failure_count_as_moved)
+{
+	char *src = map_pages(100, 0, SMALL);
+	char *dst = map_pages(100, 9, SMALL);
+
+	holes_before_a_failure(src, dst, page_at(src, 40), page_at(dst, 40));
+}
+END_TEST
+
+START_TEST(holes_before_a_failure_in_other_mappings_count_as_moved)
+{
+	char *src = map_pages(100, 0, SMALL);
+	char *dst = map_pages(100, 9, SMALL);
+
+	holes_before_a_failure(src, dst, map_pages(2, 0, SMALL),
+			       map_pages(2, 0, SMALL));
+}
+END_TEST
+
+START_TEST(holes_before_a_failure_from_another_mapping_count_as_moved)
+{
+	char *src = map_pages(100, 0, SMALL);
+	char *dst = map_pages(100, 9, SMALL);
+
+	holes_before_a_failure(src, dst, map_pages(2, 0, HUGE),
+			       page_at(dst, 90));
+}
+END_TEST
+
+/* A range of nothing but holes, then one with a page in the way. */
+START_TEST(holes_alone_before_a_failure_count_as_moved)
+{
+	char *src = map_pages(100, 0, SMALL);
+	char *dst = map_pages(100, 9, SMALL);
+	char *from = page_at(src, 40), *to = page_at(dst, 40);
+	struct vmremap_range ranges[2] = {
+		range_of(dst, src, 10),
+		range_of(to, from, 2),
+	};
+
+	/* The tables of the holes are there. */
+	fill(page_at(src, 50), 1, OLD);
+	fill(page_at(dst, 50), 1, OLD);
+	fill(from, 2, TAG);
+	fill(to, 1, OLD);
+	ck_movev_ends(ranges, 2, HOLES, EEXIST, 10, 1);
+	ck_holds(from, 2, TAG);
+	ck_holds(to, 1, OLD);
+}
+END_TEST
+
+START_TEST(holes_in_no_table_before_a_failure_count_as_moved)
+{
+	char *from = map_pages(2, 0, SMALL), *to = map_pages(2, 0, SMALL);
+	struct vmremap_range ranges[2] = {
+		range_of(map_pages(10, 9, SMALL), map_pages(10, 0, SMALL), 10),
+		range_of(to, from, 2),
+	};
+
+	fill(from, 2, TAG);
+	fill(to, 1, OLD);
+	ck_movev_ends(ranges, 2, HOLES, EEXIST, 10, 1);
+	ck_holds(from, 2, TAG);
+	ck_holds(to, 1, OLD);
+}
+END_TEST
+
 /* Refusals: all mappings are checked before the first page moves */
 
 static void last_range_refused(struct vmremap_range last, int error)
@@ -525,6 +611,11 @@ int main(void)
 	tcase_add_test(c, failure_among_single_pages_is_told_exactly);
 	tcase_add_test(c, pinned_page_in_the_middle_is_told_exactly);
 	tcase_add_test(c, holes_count_as_moved);
+	tcase_add_test(c, holes_before_a_failure_count_as_moved);
+	tcase_add_test(c, holes_before_a_failure_in_other_mappings_count_as_moved);
+	tcase_add_test(c, holes_before_a_failure_from_another_mapping_count_as_moved);
+	tcase_add_test(c, holes_alone_before_a_failure_count_as_moved);
+	tcase_add_test(c, holes_in_no_table_before_a_failure_count_as_moved);
 	tcase_add_test(c, bad_last_range_moves_nothing);
 	tcase_add_test(c, ranges_over_several_vmas);
 	tcase_add_test(c, ranges_between_many_mappings);

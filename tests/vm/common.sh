@@ -84,7 +84,8 @@ kernel_release() {
 # What a caller may have set, and what must survive sudo and reach the guest.
 CALLERS_VARIABLES="BUILD KERNELS SUITE REFRESH CI ACCEL SMP MEM TIMEOUT"
 CALLERS_VARIABLES+=" http_proxy https_proxy no_proxy"
-GUEST_VARIABLES="TIME SEED SUITE_TIMEOUT CK_RUN_CASE CK_RUN_SUITE CK_VERBOSITY"
+GUEST_VARIABLES="VMREMAP_SEED VMREMAP_RANDOM_SECONDS VMREMAP_STRESS_SECONDS"
+GUEST_VARIABLES+=" SUITE_TIMEOUT CK_RUN_CASE CK_RUN_SUITE CK_VERBOSITY"
 
 # Runs the calling script again as root, if it is not root already.
 as_root() {
