@@ -125,12 +125,15 @@ endif
 
 # --- demo and tests ---------------------------------------------------------
 
-.PHONY: demo check
+.PHONY: demo check bench
 demo: ## move real memory on a stock kernel in QEMU, and show what it took
 	@tests/demo/run
 
 check: ## run the tests on all kernels in QEMU (KERNELS="6.12" SUITE=move for a part)
 	@KERNELS='$(KERNELS)' SUITE='$(SUITE)' tests/check
+
+bench: ## measure each operation beside its peers (KERNELS=, ROUNDS=9, MODES="wall icount")
+	@KERNELS='$(KERNELS)' tests/bench/run
 
 # --- installation -----------------------------------------------------------
 

@@ -75,6 +75,7 @@ int vmremap_batch_init(struct vmremap_batch *batch)
 void vmremap_batch_free(struct vmremap_batch *batch)
 {
 	vmremap_span_free(&batch->span);
+	kvfree(batch->swapped);
 	kvfree(batch->runs);
 	kvfree(batch->folios);
 }
@@ -908,8 +909,10 @@ static int move_up_to_trouble(struct vmremap_batch *batch,
 		*stop = move_batch(batch, &err);
 		if (err)
 			return err;
-		if (!*stop)
+		if (!*stop) {
 			batch->at = batch->planned;
+			batch->repairs = 0;
+		}
 		adapt_plan_length(batch, *stop);
 		if (!*stop || (!batch->stop_run && !batch->stop_page))
 			return 0;
@@ -919,35 +922,35 @@ static int move_up_to_trouble(struct vmremap_batch *batch,
 
 /**
  * vmremap_batch_move_all - move all ranges, batch after batch
- * @batch: with its ranges set; all of them checked
+ * @batch: with its ranges set; those from @batch->at on have been checked since
+ *	the mmap lock was taken
  *
- * Return: 0, or an errno for the page at @batch->at; what is before it has
- * moved, the rest is as it was.
+ * Return: 0; VMREMAP_UNLOCK, to be called again after vmremap_read_in(); or an
+ * errno for the page at @batch->at. What is before that has moved, the rest is
+ * as it was.
  */
 int vmremap_batch_move_all(struct vmremap_batch *batch)
 {
-	unsigned int repairs = 0;
 	enum vmremap_stop stop;
-	int err;
+	int err = 0;
 
-	while (batch->at.range < batch->nr_ranges) {
+	/* The page tables may have changed while the lock was not held. */
+	memset(batch->pmds, 0, sizeof(batch->pmds));
+	while (batch->at.range < batch->nr_ranges && !err) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		vmremap_plan(batch);
 		err = move_up_to_trouble(batch, &stop);
-		if (!err && stop)
-			err = stop_errno(batch, stop);
 		if (err)
 			return err;
-		if (!stop) {
-			repairs = 0;
+		if (!stop)
 			continue;
-		}
-		if (++repairs > MAX_REPAIRS)
+		err = stop_errno(batch, stop);
+		if (err)
+			return err;
+		if (++batch->repairs > MAX_REPAIRS)
 			return -EAGAIN;
 		err = vmremap_repair(batch, stop);
-		if (err)
-			return err;
 	}
-	return 0;
+	return err;
 }

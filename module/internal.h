@@ -195,6 +195,11 @@ struct vmremap_cursor {
 	unsigned long offset;	/* bytes of it that are done */
 };
 
+/* Not an error: drop the mmap lock, read in what is swapped out, go on. */
+#define VMREMAP_UNLOCK 1
+
+#define VMREMAP_MAX_READ_IN 1024U
+
 /**
  * struct vmremap_batch - moves that share one flush
  * @mm: the caller's; its mmap lock is held for writing
@@ -227,6 +232,9 @@ struct vmremap_cursor {
  * @large: large folio whose pages are being locked or moved
  * @large_range: index of the range that @large was locked for
  * @large_left: its entries that are still to be moved
+ * @repairs: how many there were since a page has moved
+ * @swapped: addresses of pages to be read in without the mmap lock
+ * @nr_swapped: their number
  * @need_grace_period: rmap walkers may still carry an old anon_vma
  */
 struct vmremap_batch {
@@ -258,6 +266,9 @@ struct vmremap_batch {
 	struct folio *large;
 	unsigned int large_range;
 	int large_left;
+	unsigned int repairs;
+	unsigned long *swapped;
+	unsigned int nr_swapped;
 	bool need_grace_period;
 };
 
@@ -273,5 +284,6 @@ int vmremap_plan_prepare(struct vmremap_batch *batch);
 
 /* repair.c: make a page movable that is not. */
 int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why);
+int vmremap_read_in(struct vmremap_batch *batch);
 
 #endif /* VMREMAP_INTERNAL_H */

@@ -79,16 +79,16 @@ static struct vm_area_struct *vma_at(struct mm_struct *mm,
 	return last && last->vm_start <= addr ? last : NULL;
 }
 
-/* Checks all mappings of all ranges, so that nothing moves in vain. */
+/* Checks all mappings of all that is left, so that nothing moves in vain. */
 static int check_mappings(const struct vmremap_batch *batch)
 {
+	unsigned long done = batch->at.offset, step;
 	struct vm_area_struct *src = NULL, *dst = NULL;
 	unsigned int i;
 	int err;
 
-	for (i = 0; i < batch->nr_ranges; i++) {
+	for (i = batch->at.range; i < batch->nr_ranges; i++, done = 0) {
 		const struct vmremap_range *range = &batch->ranges[i];
-		unsigned long done = 0, step;
 
 		/* These two have been checked against each other. */
 		if (covers(src, range->src, range->len) &&
@@ -131,7 +131,23 @@ static int move_under_lock(struct vmremap_batch *batch)
 	 */
 	if (batch->need_grace_period)
 		synchronize_rcu_expedited();
+	batch->need_grace_period = false;
 	mmap_write_unlock(batch->mm);
+	return err;
+}
+
+static int move_all(struct vmremap_batch *batch)
+{
+	int err;
+
+	do {
+		err = move_under_lock(batch);
+		if (err == VMREMAP_UNLOCK) {
+			err = vmremap_read_in(batch);
+			if (!err)
+				err = VMREMAP_UNLOCK;
+		}
+	} while (err == VMREMAP_UNLOCK);
 	return err;
 }
 
@@ -157,7 +173,7 @@ static int move_ranges(const struct vmremap_range *ranges, unsigned int nr,
 	batch->nr_ranges = nr;
 	err = vmremap_batch_init(batch);
 	if (!err)
-		err = move_under_lock(batch);
+		err = move_all(batch);
 	*done = batch->at;
 	vmremap_batch_free(batch);
 	kfree(batch);

@@ -11,6 +11,7 @@
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include "compat.h"
 #include "internal.h"
 
@@ -112,6 +113,81 @@ static int fault_plan(struct vmremap_batch *batch)
 		cond_resched();
 	}
 	return budget == MAX_FAULTS || err == -EINTR ? err : 0;
+}
+
+/* Tries without the mmap lock, before pages are read in under it. */
+#define MAX_READ_INS 3
+
+static void note_swapped(struct vmremap_batch *batch,
+			 const struct vmremap_run *run)
+{
+	pmd_t *pmd = vmremap_pmd(batch->mm, run->src);
+	unsigned int i;
+	pte_t *pte;
+
+	if (!pmd || !vmremap_pmd_is_table(*pmd))
+		return;
+	pte = pte_offset_kernel(pmd, run->src);
+	for (i = 0; i < run->nr; i++) {
+		if (batch->nr_swapped == VMREMAP_MAX_READ_IN)
+			return;
+		if (!pte_none(pte[i]) && !pte_present(pte[i]) &&
+		    compat_pte_is_swap(pte[i]))
+			batch->swapped[batch->nr_swapped++] =
+				run->src + i * PAGE_SIZE;
+	}
+}
+
+/*
+ * Reading from a disk under the mmap lock would keep all other threads from
+ * faulting. So the pages are noted, and read in without it; only if they go
+ * out again faster than that is the lock kept. Where a userfaultfd watches, a
+ * page that vanishes meanwhile would make the caller wait for its handler,
+ * which may be the caller itself.
+ */
+static bool can_read_in_unlocked(struct vmremap_batch *batch)
+{
+	unsigned int i;
+
+	if (batch->repairs > MAX_READ_INS ||
+	    batch->src_vma->vm_flags & __VM_UFFD_FLAGS)
+		return false;
+	if (!batch->swapped)
+		batch->swapped = kvmalloc_array(VMREMAP_MAX_READ_IN,
+						sizeof(*batch->swapped),
+						GFP_KERNEL);
+	batch->nr_swapped = 0;
+	for (i = 0; batch->swapped && i < batch->nr_runs; i++)
+		if (!batch->runs[i].hole)
+			note_swapped(batch, &batch->runs[i]);
+	return batch->nr_swapped;
+}
+
+/**
+ * vmremap_read_in - read in the pages that a repair has noted
+ * @batch: the mmap lock is not held
+ *
+ * What goes wrong with a page does not matter: it may be gone, and its mapping
+ * too. Whoever looks next will see.
+ *
+ * Return: 0 or -EINTR
+ */
+int vmremap_read_in(struct vmremap_batch *batch)
+{
+	unsigned int i;
+
+	if (mmap_read_lock_killable(batch->mm))
+		return -EINTR;
+	for (i = 0; i < batch->nr_swapped; i++) {
+		bool unlocked = false;
+
+		if (fatal_signal_pending(current))
+			break;
+		fixup_user_fault(batch->mm, batch->swapped[i], 0, &unlocked);
+		cond_resched();
+	}
+	mmap_read_unlock(batch->mm);
+	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /* The folio that is mapped at an address, with a reference; or NULL. */
@@ -289,8 +365,8 @@ static int settle_plan(struct vmremap_batch *batch)
  * @batch: planned; the mmap lock is held, the VMAs are write-locked
  * @why: what kept that page from moving
  *
- * Return: 0 if it is worth another try, or an errno: -ENOMEM, -EFAULT, -EBUSY,
- * -EINTR
+ * Return: 0 if it is worth another try, VMREMAP_UNLOCK if that is to come after
+ * vmremap_read_in(), or an errno: -ENOMEM, -EFAULT, -EBUSY, -EINTR
  */
 int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why)
 {
@@ -298,6 +374,9 @@ int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why)
 
 	switch (why) {
 	case VMREMAP_SWAPPED:
+		if (can_read_in_unlocked(batch))
+			return VMREMAP_UNLOCK;
+		return fault_plan(batch);
 	case VMREMAP_MIGRATING:
 	case VMREMAP_SHARED:
 		return fault_plan(batch);

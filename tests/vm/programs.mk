@@ -3,20 +3,23 @@
 # the bookworm tree by tests/vm/build: make -f tests/vm/programs.mk OUT=/build
 # [SUITES="NAME..."]
 
-CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Iuapi -Ilib -Itests/suites/lib
+CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Iuapi -Ilib -Itests/suites/lib \
+	-Itests/bench/lib
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 
 objects = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $(1)))
 library := $(call objects,lib/*.c)
 helpers := $(call objects,tests/suites/lib/*.c)
 suites := $(patsubst tests/suites/%.c,$(OUT)/tests/%,$(wildcard tests/suites/*.c))
+work := $(call objects,tests/bench/lib/*.c)
 demos := $(patsubst tests/demo/%.c,$(OUT)/tests/demo/%,$(wildcard tests/demo/*.c))
+benches := $(patsubst tests/bench/%.c,$(OUT)/tests/demo/%,$(wildcard tests/bench/*.c))
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all
-all: $(if $(SUITES),$(SUITES:%=$(OUT)/tests/%),$(suites) $(demos))
+all: $(if $(SUITES),$(SUITES:%=$(OUT)/tests/%),$(suites) $(demos) $(benches))
 
 $(library): CFLAGS += -DVMREMAP_VERSION='"$(VERSION)"'
 $(OUT)/obj/tests/%: CFLAGS += -D_GNU_SOURCE
@@ -31,7 +34,12 @@ $(suites): $(OUT)/tests/%: $(OUT)/obj/tests/suites/%.o $(helpers) $(library)
 	@echo '  LINK  $@'
 	@$(CC) -static -o $@ $^ -lcheck_pic -lsubunit -luring -lm -lrt -lpthread
 
-$(demos): $(OUT)/tests/demo/%: $(OUT)/obj/tests/demo/%.o $(library)
+$(demos): $(OUT)/tests/demo/%: $(OUT)/obj/tests/demo/%.o $(work) $(library)
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	@$(CC) -static -o $@ $^ -luring -lm -lrt -lpthread
+
+$(benches): $(OUT)/tests/demo/%: $(OUT)/obj/tests/bench/%.o $(work) $(library)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	@$(CC) -static -o $@ $^ -luring -lm -lrt -lpthread
