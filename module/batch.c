@@ -63,10 +63,10 @@ int vmremap_batch_init(struct vmremap_batch *batch)
 	set_limits(batch, &max_blocks);
 	batch->sentinel = vmremap_sentinel(0);
 	batch->folios = kvmalloc_array(batch->max_pages, sizeof(void *),
-				       GFP_KERNEL);
+				       GFP_KERNEL_ACCOUNT);
 	/* One more: a run is written before it is known to fit. */
 	batch->runs = kvmalloc_array(batch->max_runs + 1, sizeof(*batch->runs),
-				     GFP_KERNEL);
+				     GFP_KERNEL_ACCOUNT);
 	if (!batch->folios || !batch->runs)
 		return -ENOMEM;
 	return vmremap_span_init(&batch->span, max_blocks);
@@ -140,15 +140,19 @@ static enum vmremap_stop lock_exclusive(struct vmremap_batch *batch,
 	return VMREMAP_OK;
 }
 
-/* The part of the source, around a run, that moves by the same distance. */
+/* The part of the plan, around a run, that moves by the same distance. */
 static void contiguous_source(const struct vmremap_batch *batch,
 			      const struct vmremap_run *run,
 			      unsigned long *start, unsigned long *end)
 {
 	const struct vmremap_range *range = &batch->ranges[run->range];
 
-	*start = max_t(unsigned long, range->src, batch->span.start);
-	*end = min_t(unsigned long, range->src + range->len, batch->span.end);
+	*start = range->src;
+	*end = range->src + range->len;
+	if (run->range == batch->at.range)
+		*start += batch->at.offset;
+	if (run->range == batch->planned.range)
+		*end = range->src + batch->planned.offset;
 }
 
 /*
@@ -354,14 +358,30 @@ static __always_inline bool is_occupied(struct vmremap_batch *batch,
 static enum vmremap_stop check_destination(struct vmremap_batch *batch,
 					   const struct vmremap_run *run)
 {
+	struct vmremap_block *block = NULL;
+
+	if (batch->src_vma == batch->dst_vma)
+		block = vmremap_span_block(&batch->span, run->dst);
 	if (!run->dst_ptes)
-		return pmd_none(*run->dst_pmd) ? VMREMAP_CHANGED :
-						 VMREMAP_EXISTS;
+		return pmd_none(*run->dst_pmd) && !block ? VMREMAP_CHANGED :
+							   VMREMAP_EXISTS;
 	if (unlikely(pmd_none(*run->dst_pmd)) &&
-	    (batch->src_vma != batch->dst_vma ||
-	     !vmremap_span_block(&batch->span, run->dst)))
+	    (!block || block->kind != VMREMAP_BLOCK_TABLE || block->pair_pmd))
 		return VMREMAP_CHANGED;
 	return VMREMAP_OK;
+}
+
+/*
+ * A hole among entries that were copied out may have become the destination of
+ * an earlier run: the mark of that is in the page table.
+ */
+static bool is_reserved_hole(const struct vmremap_batch *batch,
+			     const struct vmremap_block *block,
+			     unsigned long addr)
+{
+	return batch->reserve && block->kind == VMREMAP_BLOCK_TAKEN &&
+	       pte_same(ptep_get(pte_offset_kernel(block->pmd, addr)),
+			batch->sentinel);
 }
 
 static void unlock_destination(struct vmremap_batch *batch)
@@ -441,12 +461,18 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 
 		if (unlikely(pte_none(pte)) && skip) {
 			slots[i] = NULL;
-			continue;
-		}
-		if (!replace && is_occupied(batch, run, i)) {
-			stop = VMREMAP_EXISTS;
+			if (!is_reserved_hole(batch, block, addr))
+				continue;
+			stop = VMREMAP_CHANGED;
 			break;
 		}
+		if (replace)
+			stop = vmremap_pte_is_marker(ptep_get(run->dst_ptes + i)) ?
+				       VMREMAP_BAD : VMREMAP_OK;
+		else if (is_occupied(batch, run, i))
+			stop = VMREMAP_EXISTS;
+		if (stop)
+			break;
 		stop = lock_entry(batch, run, addr, pte, &slots[i]);
 		if (stop)
 			break;
@@ -505,7 +531,7 @@ static enum vmremap_stop lock_pair(struct vmremap_batch *batch,
 	unlock_destination(batch);
 	/* With REPLACE it is not empty yet: commit() takes it. */
 	if (!(batch->flags & VMREMAP_MOVE_REPLACE) &&
-	    !vmremap_pair_take_spare(batch->mm, block))
+	    !vmremap_pair_take_spare(&batch->span, block))
 		return VMREMAP_CHANGED;
 	if (block->kind == VMREMAP_BLOCK_TABLE)
 		stop = lock_table(batch, run, block);
@@ -629,9 +655,12 @@ static void unlock_moved_large(struct vmremap_batch *batch)
 
 static pte_t moved_entry(pte_t pte)
 {
-	if (likely(compat_pte_is_ready(pte)) || pte_special(pte))
+	if (likely(compat_pte_is_ready(pte)))
 		return pte;
-	pte = pte_mksoft_dirty(pte_clear_uffd_wp(pte));
+	pte = pte_clear_uffd_wp(pte);
+	if (pte_special(pte))
+		return pte;
+	pte = pte_mksoft_dirty(pte);
 	/* The page is exclusive, and its VMA writable. */
 	if (!pte_protnone(pte))
 		pte = compat_pte_mkwrite(pte);
@@ -780,6 +809,7 @@ static void move_pair(struct vmremap_batch *batch, struct vmremap_run *run)
 	else
 		move_huge(batch, run, block);
 	block->kind = VMREMAP_BLOCK_GONE;
+	block->ptes = NULL;
 }
 
 /* Discards what the destination holds, neighbouring runs together. */
@@ -802,7 +832,7 @@ static void take_emptied_tables(struct vmremap_batch *batch)
 
 	for (i = 0; i < batch->span.nr_blocks; i++)
 		if (batch->span.blocks[i].pair_pmd)
-			vmremap_pair_take_spare(batch->mm,
+			vmremap_pair_take_spare(&batch->span,
 						&batch->span.blocks[i]);
 }
 
@@ -830,7 +860,7 @@ static void commit(struct vmremap_batch *batch)
 		pause_between_runs(batch);
 	}
 	unlock_destination(batch);
-	batch->large = NULL;
+	WARN_ON_ONCE(batch->large);
 }
 
 /* Moves all that is planned, or nothing. */
@@ -848,20 +878,51 @@ static enum vmremap_stop move_planned(struct vmremap_batch *batch)
 	return stop;
 }
 
+/*
+ * Locks both roots, where that is needed. There is no order among roots, so
+ * while one is held the other is only tried for.
+ */
+static int lock_two_roots(struct rw_semaphore *held, struct rw_semaphore *wanted)
+{
+	for (;;) {
+		int err = down_write_killable(held);
+
+		if (err || down_write_trylock(wanted))
+			return err;
+		up_write(held);
+		swap(held, wanted);
+		cond_resched();
+	}
+}
+
+static int lock_roots(struct rw_semaphore *src, struct rw_semaphore *dst)
+{
+	if (dst)
+		return lock_two_roots(src, dst);
+	return src ? down_write_killable(src) : 0;
+}
+
+static struct rw_semaphore *root_of(const struct vm_area_struct *vma)
+{
+	return vma->anon_vma ? &vma->anon_vma->root->rwsem : NULL;
+}
+
 static enum vmremap_stop move_batch(struct vmremap_batch *batch, int *err)
 {
-	struct anon_vma *anon_vma = batch->src_vma->anon_vma;
+	struct rw_semaphore *src = root_of(batch->src_vma);
+	struct rw_semaphore *dst = root_of(batch->dst_vma);
 	enum vmremap_stop stop;
 
-	*err = 0;
-	if (anon_vma) {
-		*err = down_write_killable(&anon_vma->root->rwsem);
-		if (*err)
-			return VMREMAP_CHANGED;
-	}
+	if (!COMPAT_RMAP_TRUSTS_PMD || !src || src == dst)
+		dst = NULL;
+	*err = lock_roots(src, dst);
+	if (*err)
+		return VMREMAP_CHANGED;
 	stop = move_planned(batch);
-	if (anon_vma)
-		up_write(&anon_vma->root->rwsem);
+	if (dst)
+		up_write(dst);
+	if (src)
+		up_write(src);
 	return stop;
 }
 
@@ -939,6 +1000,7 @@ int vmremap_batch_move_all(struct vmremap_batch *batch)
 	while (batch->at.range < batch->nr_ranges && !err) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
+		cond_resched();
 		vmremap_plan(batch);
 		err = move_up_to_trouble(batch, &stop);
 		if (err)

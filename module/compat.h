@@ -230,6 +230,35 @@ static inline bool compat_pte_is_migration(pte_t pte)
 }
 
 /*
+ * Whether a flush of a whole page table's addresses makes the CPUs forget, for
+ * all of the mm, which tables its upper levels point to. On x86 that many
+ * addresses are never flushed one by one (unless someone raises a debugging
+ * limit more than tenfold), and a CPU drops what it remembers of upper levels
+ * with any flush. Other architectures flush leaves only.
+ */
+#define COMPAT_FLUSH_FORGETS_TABLES IS_ENABLED(CONFIG_X86)
+
+/* Whether a device shares the process's page tables, by the IOMMU. */
+static inline bool compat_mm_has_device(const struct mm_struct *mm)
+{
+#if defined(CONFIG_IOMMU_MM_DATA)
+	return READ_ONCE(mm->iommu_mm);
+#elif defined(CONFIG_IOMMU_SVA) && \
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	return READ_ONCE(mm->pasid) != (typeof(mm->pasid))-1;
+#else
+	return false;
+#endif
+}
+
+/*
+ * On 6.1 an rmap walk may look at a PMD entry, and then use it unlocked without
+ * looking again. There, an entry that points to a table must not be cleared
+ * while a walk of its VMA may be under way.
+ */
+#define COMPAT_RMAP_TRUSTS_PMD (LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0))
+
+/*
  * On 6.1 an rmap walker without the folio lock may have read folio->mapping
  * before a move changed it, and take that old anon_vma for the folio's own as
  * long as the folio is mapped at all. It can only be there with a reference of

@@ -20,6 +20,8 @@ int vmremap_split_pmd(struct mm_struct *mm, unsigned long addr);
 void vmremap_split_folio(struct vm_area_struct *vma, unsigned long addr);
 int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 		  unsigned int flags);
+int vmremap_make_anon_vma(struct vm_area_struct *vma, unsigned long addr);
+bool vmremap_pte_is_marker(pte_t pte);
 void vmremap_discard(struct vm_area_struct *vma, unsigned long start,
 		     unsigned long len);
 void vmremap_deposit_table(struct mm_struct *mm, pmd_t *pmd, pgtable_t table);
@@ -108,7 +110,8 @@ void vmremap_span_free(struct vmremap_span *span);
 void vmremap_span_set(struct vmremap_span *span, struct vm_area_struct *vma,
 		      unsigned long start, unsigned long end);
 int vmremap_span_open(struct vmremap_span *span);
-bool vmremap_pair_take_spare(struct mm_struct *mm, struct vmremap_block *block);
+bool vmremap_pair_take_spare(struct vmremap_span *span,
+			     struct vmremap_block *block);
 void vmremap_pair_put_spare(struct mm_struct *mm, struct vmremap_block *block);
 void vmremap_span_flush(struct vmremap_span *span);
 void vmremap_span_close(struct vmremap_span *span);

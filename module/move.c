@@ -109,9 +109,10 @@ static int check_mappings(const struct vmremap_batch *batch)
 			step = min(src->vm_end - (range->src + done),
 				   dst->vm_end - (range->dst + done));
 			done += step;
-		}
-		if (!(i % 1024))
+			if (fatal_signal_pending(current))
+				return -EINTR;
 			cond_resched();
+		}
 	}
 	return 0;
 }
@@ -164,7 +165,7 @@ static int move_ranges(const struct vmremap_range *ranges, unsigned int nr,
 		if (err)
 			return err;
 	}
-	batch = kzalloc(sizeof(*batch), GFP_KERNEL);
+	batch = kzalloc(sizeof(*batch), GFP_KERNEL_ACCOUNT);
 	if (!batch)
 		return -ENOMEM;
 	batch->mm = current->mm;
@@ -211,7 +212,7 @@ int vmremap_op_movev(struct vmremap_movev *args)
 		return -EINVAL;
 	if (!args->nr_ranges || args->nr_ranges > VMREMAP_MAX_RANGES)
 		return -EINVAL;
-	ranges = kvmalloc_array(args->nr_ranges, sizeof(*ranges), GFP_KERNEL);
+	ranges = kvmalloc_array(args->nr_ranges, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;
 

@@ -109,6 +109,34 @@ int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 	return fault_errno(fault);
 }
 
+/*
+ * Gives a VMA an anon_vma, by a page fault whose page is discarded again. Other
+ * threads must not write to that page meanwhile, so it is mapped for nobody.
+ * A marker at the address goes with the first fault, without a page.
+ */
+int vmremap_make_anon_vma(struct vm_area_struct *vma, unsigned long addr)
+{
+	const pgprot_t prot = vma->vm_page_prot;
+	unsigned int tries;
+	int err = 0;
+
+	WRITE_ONCE(vma->vm_page_prot, PAGE_NONE);
+	for (tries = 0; tries < 3 && !vma->anon_vma && !err; tries++)
+		err = vmremap_fault(vma, addr, FAULT_FLAG_WRITE);
+	WRITE_ONCE(vma->vm_page_prot, prot);
+	vmremap_discard(vma, addr, PAGE_SIZE);
+	if (err)
+		return err;
+	return vma->anon_vma ? 0 : -ENOMEM;
+}
+
+/* An entry that is neither a page nor on its way to become one again. */
+bool vmremap_pte_is_marker(pte_t pte)
+{
+	return !pte_none(pte) && !pte_present(pte) &&
+	       !compat_pte_is_swap(pte) && !compat_pte_is_migration(pte);
+}
+
 /* Discards the pages of a range, as MADV_DONTNEED does, and flushes it. */
 void vmremap_discard(struct vm_area_struct *vma, unsigned long start,
 		     unsigned long len)

@@ -71,10 +71,14 @@ static bool find_destination(struct vmremap_batch *batch,
 	return run->dst_ptes;
 }
 
-/* Addresses that the runs of a plan touch, on each side. */
+/*
+ * Addresses that the runs of a plan touch, on each side; whether both sides
+ * ascend, and whether a run is a whole block.
+ */
 struct hull {
 	unsigned int pages;
 	bool ascending;
+	bool blocks;
 	unsigned long src_start;
 	unsigned long src_end;
 	unsigned long dst_start;
@@ -87,9 +91,25 @@ static unsigned long blocks_between(unsigned long start, unsigned long end)
 }
 
 /*
- * Adds a run, if it may join the ones before it: the span must not become too
- * wide, and where destinations are discarded first, they must be apart from all
- * sources (a source's tables are out of reach then) and from one another.
+ * Whether runs can go together that must not depend on one another: because a
+ * whole block trades its page table for the destination's, and no other run may
+ * hold on to either; or because destinations are discarded before anything
+ * moves, when the sources' tables are out of reach.
+ */
+static bool stay_apart(const struct vmremap_batch *batch,
+		       const struct hull *hull)
+{
+	if (!(batch->flags & VMREMAP_MOVE_REPLACE) &&
+	    !(hull->blocks && batch->nr_ranges > 1))
+		return true;
+	return hull->ascending &&
+	       !blocks_meet(hull->src_start, hull->src_end, hull->dst_start,
+			    hull->dst_end);
+}
+
+/*
+ * Adds a run, if it may join the ones before it, and the span does not become
+ * too wide.
  */
 static bool join(const struct vmremap_batch *batch, struct hull *hull,
 		 const struct vmremap_run *run)
@@ -97,7 +117,6 @@ static bool join(const struct vmremap_batch *batch, struct hull *hull,
 	unsigned long src_end = run->src + run->nr * PAGE_SIZE;
 	unsigned long dst_end = run->dst + run->nr * PAGE_SIZE;
 	bool ascends = run->src >= hull->src_end && run->dst >= hull->dst_end;
-	bool replaces = batch->flags & VMREMAP_MOVE_REPLACE;
 	struct hull wide = *hull;
 
 	/* A hole has nothing to take out of reach. */
@@ -107,17 +126,15 @@ static bool join(const struct vmremap_batch *batch, struct hull *hull,
 		wide.src_end = max(wide.src_end, src_end);
 	}
 	wide.ascending &= ascends;
+	wide.blocks |= run->nr == PTRS_PER_PTE;
 	wide.dst_start = min(wide.dst_start, run->dst);
 	wide.dst_end = max(wide.dst_end, dst_end);
 	if (batch->nr_runs) {
 		if (batch->nr_runs >= batch->try_runs ||
 		    wide.pages > batch->max_pages ||
 		    blocks_between(wide.src_start, wide.src_end) >
-			    batch->span.max_blocks)
-			return false;
-		if (replaces && (run->dst < hull->dst_end ||
-				 blocks_meet(wide.src_start, wide.src_end,
-					     wide.dst_start, wide.dst_end)))
+			    batch->span.max_blocks ||
+		    !stay_apart(batch, &wide))
 			return false;
 	}
 	*hull = wide;
@@ -129,7 +146,7 @@ static bool join_close(const struct vmremap_batch *batch, struct hull *hull,
 		       const struct vmremap_run *run)
 {
 	if (!batch->nr_runs || batch->flags & VMREMAP_MOVE_REPLACE ||
-	    run->hole || run->src < hull->src_end || run->dst < hull->dst_end ||
+	    hull->blocks || run->nr == PTRS_PER_PTE || run->hole || run->src < hull->src_end || run->dst < hull->dst_end ||
 	    !same_block(run->src, run[-1].src) ||
 	    batch->nr_runs >= batch->try_runs ||
 	    hull->pages + run->nr > batch->max_pages)
@@ -226,6 +243,20 @@ static void advance(const struct vmremap_batch *batch,
 	}
 }
 
+/* How far a hole goes at least: where even the upper levels are missing, far. */
+static unsigned long hole_length(struct vmremap_batch *batch,
+				 const struct vmremap_cursor *at,
+				 const struct vmremap_run *run)
+{
+	unsigned long len = batch->ranges[at->range].len - at->offset;
+
+	if (cached_pmd(batch, run->src))
+		return run->nr * PAGE_SIZE;
+	len = min(len, PUD_SIZE - (run->src & ~PUD_MASK));
+	len = min(len, batch->src_vma->vm_end - run->src);
+	return min(len, batch->dst_vma->vm_end - run->dst);
+}
+
 static struct vmremap_cursor cursor_of(const struct vmremap_batch *batch,
 				       const struct vmremap_run *run,
 				       unsigned int page)
@@ -267,13 +298,16 @@ void vmremap_plan(struct vmremap_batch *batch)
 	batch->dst_vma = NULL;
 	while (at.range < batch->nr_ranges) {
 		struct vmremap_run *run = &batch->runs[batch->nr_runs];
+		unsigned long len;
 
 		if (!next_run(batch, &at, run))
 			break;
+		len = run->nr * PAGE_SIZE;
 		if (can_skip(batch, run)) {
 			/* Let signals in now and then on very large holes. */
 			if (++skipped > VMREMAP_BATCH_MAX_RUNS)
 				break;
+			len = hole_length(batch, &at, run);
 		} else {
 			run->first = hull.pages;
 			if (!join_close(batch, &hull, run) &&
@@ -281,7 +315,7 @@ void vmremap_plan(struct vmremap_batch *batch)
 				break;
 			batch->nr_runs++;
 		}
-		advance(batch, &at, run->nr * PAGE_SIZE);
+		advance(batch, &at, len);
 	}
 	batch->planned = at;
 	if (batch->nr_runs)
@@ -327,17 +361,38 @@ void vmremap_plan_cut(struct vmremap_batch *batch, unsigned int nr,
 }
 
 /*
+ * Whether a destination's table can be traded for the source's: it must be
+ * empty, or going to be. What a zap may leave behind, markers for one, may not
+ * get to the source.
+ */
+static bool can_trade_table(const struct vmremap_batch *batch, pmd_t pmd)
+{
+	pte_t *ptes = vmremap_table_of(pmd);
+	unsigned int i;
+
+	if (!(batch->flags & VMREMAP_MOVE_REPLACE))
+		return !memchr_inv(ptes, 0, PAGE_SIZE);
+	for (i = 0; i < PTRS_PER_PTE; i++)
+		if (vmremap_pte_is_marker(ptep_get(ptes + i)))
+			return false;
+	return true;
+}
+
+/*
  * Whether a run's page table or huge page moves as one. Entries of a watched
  * mapping may hold write-protect bits that must not come along; those move one
  * by one. A destination inside the span is out of reach when its table would
- * have to be taken.
+ * have to be taken. A device that walks the page tables itself is told to
+ * forget the source's addresses only, and would remember the destination's old
+ * table.
  */
-static bool can_pair(struct vmremap_batch *batch,
-		     const struct vmremap_run *run)
+static bool can_pair(struct vmremap_batch *batch, const struct vmremap_run *run)
 {
 	pmd_t *pmd;
 
 	if (run->nr != PTRS_PER_PTE || userfaultfd_wp(batch->src_vma))
+		return false;
+	if (!COMPAT_FLUSH_FORGETS_TABLES || compat_mm_has_device(batch->mm))
 		return false;
 	if (blocks_meet(run->dst, run->dst + PMD_SIZE, batch->span_start,
 			batch->span_end))
@@ -345,10 +400,7 @@ static bool can_pair(struct vmremap_batch *batch,
 	pmd = cached_pmd(batch, run->dst);
 	if (!pmd || pmd_none(*pmd))
 		return true;
-	if (!vmremap_pmd_is_table(*pmd))
-		return false;
-	return batch->flags & VMREMAP_MOVE_REPLACE ||
-	       !memchr_inv(vmremap_table_of(*pmd), 0, PAGE_SIZE);
+	return vmremap_pmd_is_table(*pmd) && can_trade_table(batch, *pmd);
 }
 
 /* Splits a huge PMD entry: the whole folio where only a part of it moves. */
@@ -374,12 +426,17 @@ static int prepare_source(struct vmremap_batch *batch, struct vmremap_run *run)
 	return 0;
 }
 
-/* The huge page goes later; a table has to remain. */
+/*
+ * A huge page that is to be discarded is split before: a table has to remain,
+ * and the zap takes a huge page in a mapping of /dev/zero for a special one.
+ */
 static int split_destination(struct vmremap_batch *batch,
 			     const struct vmremap_run *run)
 {
 	pmd_t *pmd = cached_pmd(batch, run->dst);
 
+	if (!(batch->flags & VMREMAP_MOVE_REPLACE))
+		return 0;
 	if (!pmd || !pmd_trans_huge(*pmd))
 		return 0;
 	return vmremap_split_pmd(batch->mm, run->dst);
@@ -404,7 +461,7 @@ static bool is_ready(struct vmremap_batch *batch, struct vmremap_run *run,
 {
 	const struct vmremap_run *last = nr ? run - 1 : NULL;
 
-	if (run->nr == PTRS_PER_PTE || run->huge)
+	if (run->nr == PTRS_PER_PTE || run->huge || run->hole)
 		return false;
 	if (!last || last->hole || !last->dst_ptes ||
 	    !same_block(run->dst, last->dst))
@@ -420,11 +477,10 @@ static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run)
 {
 	bool edge = same_block(run->src, batch->span_start) ||
 		    same_block(run->src, batch->span_end - 1);
-	int err = 0;
+	int err;
 
-	if (batch->flags & VMREMAP_MOVE_REPLACE)
-		err = split_destination(batch, run);
-	if (err)
+	err = split_destination(batch, run);
+	if (err || run->hole)
 		return err;
 	run->paired = can_pair(batch, run);
 	err = prepare_source(batch, run);
@@ -440,28 +496,24 @@ static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run)
 static int prepare_anon_vma(struct vmremap_batch *batch)
 {
 	struct vm_area_struct *vma = batch->dst_vma;
-	unsigned long addr = batch->runs[0].dst;
-	pmd_t *pmd;
+	struct vmremap_run *run = &batch->runs[0];
 	int err;
 
 	if (vma->anon_vma || !batch->src_vma->anon_vma)
 		return 0;
 
-	err = vmremap_alloc_table(batch->mm, addr);
+	err = split_destination(batch, run);
+	if (!err)
+		err = vmremap_alloc_table(batch->mm, run->dst);
 	if (err)
 		return err;
-	pmd = vmremap_pmd(batch->mm, addr);
-	if (!(batch->flags & VMREMAP_MOVE_REPLACE) &&
-	    (!vmremap_pmd_is_table(*pmd) ||
-	     !pte_none(ptep_get(pte_offset_kernel(pmd, addr)))))
+	if (!find_destination(batch, run))
 		return -EEXIST;
-
+	if (!(batch->flags & VMREMAP_MOVE_REPLACE) &&
+	    !pte_none(ptep_get(run->dst_ptes)))
+		return -EEXIST;
 	/* What is there without an anon_vma reads as zeros, before and after. */
-	err = vmremap_fault(vma, addr, FAULT_FLAG_WRITE);
-	if (err)
-		return err;
-	vmremap_discard(vma, addr, PAGE_SIZE);
-	return vma->anon_vma ? 0 : -ENOMEM;
+	return vmremap_make_anon_vma(vma, run->dst);
 }
 
 static void set_mappings(struct vmremap_batch *batch)
@@ -515,8 +567,6 @@ int vmremap_plan_prepare(struct vmremap_batch *batch)
 	for (i = 0; i < batch->nr_runs; i++) {
 		struct vmremap_run *run = &batch->runs[i];
 
-		if (run->hole)
-			continue;
 		if (is_ready(batch, run, i))
 			continue;
 		err = prepare_run(batch, run);

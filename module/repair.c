@@ -107,6 +107,12 @@ static int fault_plan(struct vmremap_batch *batch)
 	unsigned int i, budget = MAX_FAULTS;
 	int err = 0;
 
+	/* A fault drops write protection; only of what is about to move. */
+	if (userfaultfd_wp(batch->src_vma)) {
+		err = fault_page(batch, batch->runs[0].src);
+		return min(err, 0);
+	}
+
 	for (i = 0; i < batch->nr_runs && budget && !err; i++) {
 		if (!batch->runs[i].hole)
 			err = fault_run(batch, &batch->runs[i], &budget);
@@ -155,7 +161,7 @@ static bool can_read_in_unlocked(struct vmremap_batch *batch)
 	if (!batch->swapped)
 		batch->swapped = kvmalloc_array(VMREMAP_MAX_READ_IN,
 						sizeof(*batch->swapped),
-						GFP_KERNEL);
+						GFP_KERNEL_ACCOUNT);
 	batch->nr_swapped = 0;
 	for (i = 0; batch->swapped && i < batch->nr_runs; i++)
 		if (!batch->runs[i].hole)
@@ -232,7 +238,10 @@ static int wait_for_folio(struct vmremap_batch *batch, unsigned long addr)
 	return err ? -EINTR : 0;
 }
 
-/* The addresses, in reach of the first run, at which a large folio may be. */
+/*
+ * The addresses at which a large folio may be: in the first page's table, in
+ * its range and VMA. Where write protection could get lost, that page alone.
+ */
 static void reach_of_folio(const struct vmremap_batch *batch,
 			   struct folio *folio, unsigned long page_addr,
 			   pte_t pte, unsigned long *start, unsigned long *end)
@@ -243,6 +252,13 @@ static void reach_of_folio(const struct vmremap_batch *batch,
 		(pte_pfn(pte) - folio_pfn(folio)) * PAGE_SIZE;
 	unsigned long last = first + folio_size(folio);
 
+	if (userfaultfd_wp(batch->src_vma)) {
+		*start = page_addr;
+		*end = page_addr + PAGE_SIZE;
+		return;
+	}
+	first = max(first, page_addr & PMD_MASK);
+	last = min(last, (page_addr & PMD_MASK) + PMD_SIZE);
 	*start = max3((unsigned long)range->src, vma->vm_start, first);
 	*end = min3((unsigned long)(range->src + range->len), vma->vm_end, last);
 }
@@ -325,8 +341,8 @@ static int break_folio(struct vmremap_batch *batch, unsigned long addr)
 {
 	unsigned long start, end;
 	struct folio *folio;
+	pte_t pte = __pte(0);
 	pmd_t *pmd;
-	pte_t pte;
 	int err = 0;
 
 	vmremap_split_folio(batch->src_vma, addr);
@@ -334,9 +350,10 @@ static int break_folio(struct vmremap_batch *batch, unsigned long addr)
 	if (!folio)
 		return 0;
 	pmd = vmremap_pmd(batch->mm, addr);
-	pte = ptep_get(pte_offset_kernel(pmd, addr));
-	if (folio_test_large(folio) && vmremap_pmd_is_table(*pmd) &&
-	    pte_present(pte) && page_folio(pte_page(pte)) == folio) {
+	if (vmremap_pmd_is_table(*pmd))
+		pte = ptep_get(pte_offset_kernel(pmd, addr));
+	if (folio_test_large(folio) && pte_present(pte) &&
+	    page_folio(pte_page(pte)) == folio) {
 		reach_of_folio(batch, folio, addr, pte, &start, &end);
 		err = copy_out(batch, folio, start, end);
 	}

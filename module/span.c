@@ -37,9 +37,9 @@ int vmremap_span_init(struct vmremap_span *span, unsigned int max_blocks)
 {
 	span->max_blocks = max_blocks;
 	span->blocks = kvmalloc_array(max_blocks, sizeof(*span->blocks),
-				      GFP_KERNEL);
-	span->taken[0] = (pte_t *)__get_free_page(GFP_KERNEL);
-	span->taken[1] = (pte_t *)__get_free_page(GFP_KERNEL);
+				      GFP_KERNEL_ACCOUNT);
+	span->taken[0] = (pte_t *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	span->taken[1] = (pte_t *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!span->blocks || !span->taken[0] || !span->taken[1])
 		return -ENOMEM;
 	return 0;
@@ -181,23 +181,26 @@ int vmremap_span_open(struct vmremap_span *span)
 
 /**
  * vmremap_pair_take_spare - take a destination's table away
- * @mm: the span's
- * @block: paired
+ * @span: open
+ * @block: one of its blocks, paired
  *
  * Before the flush a CPU may remember that the destination's PMD entry points
  * to this table, so until then nothing may be put into it. The flush covers the
- * source's addresses; but it is at least a whole table long, which on x86 makes
- * it a flush of all of the mm, upper levels included.
+ * source's addresses; but it is at least a whole table long, which makes the
+ * CPUs forget all tables (COMPAT_FLUSH_FORGETS_TABLES).
  *
- * Return: false if there is something else than an empty table, or nothing
+ * Return: false if there is something else than a table, or nothing where the
+ * span's edge needs a table to stand in
  */
-bool vmremap_pair_take_spare(struct mm_struct *mm, struct vmremap_block *block)
+bool vmremap_pair_take_spare(struct vmremap_span *span,
+			     struct vmremap_block *block)
 {
-	spinlock_t *ptl = pmd_lock(mm, block->pair_pmd);
+	spinlock_t *ptl = pmd_lock(span->vma->vm_mm, block->pair_pmd);
 
 	block->spare = *block->pair_pmd;
-	block->took_spare = pmd_none(block->spare) ||
-			    vmremap_pmd_is_table(block->spare);
+	block->took_spare = vmremap_pmd_is_table(block->spare) ||
+			    (pmd_none(block->spare) &&
+			     !is_edge(span, block - span->blocks));
 	if (block->took_spare)
 		pmd_clear(block->pair_pmd);
 	spin_unlock(ptl);
