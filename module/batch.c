@@ -351,24 +351,20 @@ static __always_inline bool is_occupied(struct vmremap_batch *batch,
 }
 
 /*
- * Whether a run's table at the destination is what it was. It may be out of
- * reach, inside the span; it is still the same table. But an earlier run may
- * have taken it for its own, as a whole.
+ * Whether a run's table at the destination, or the huge page in its place, is
+ * what it was. It may be out of reach, inside the span; it is still the same.
+ * But an earlier run may have taken the table for its own, as a whole.
  */
-static enum vmremap_stop check_destination(struct vmremap_batch *batch,
-					   const struct vmremap_run *run)
+static bool is_destination_there(const struct vmremap_batch *batch,
+				 const struct vmremap_run *run)
 {
-	struct vmremap_block *block = NULL;
+	const struct vmremap_block *block = NULL;
 
+	if (likely(!pmd_none(*run->dst_pmd)))
+		return true;
 	if (batch->src_vma == batch->dst_vma)
 		block = vmremap_span_block(&batch->span, run->dst);
-	if (!run->dst_ptes)
-		return pmd_none(*run->dst_pmd) && !block ? VMREMAP_CHANGED :
-							   VMREMAP_EXISTS;
-	if (unlikely(pmd_none(*run->dst_pmd)) &&
-	    (!block || block->kind != VMREMAP_BLOCK_TABLE || block->pair_pmd))
-		return VMREMAP_CHANGED;
-	return VMREMAP_OK;
+	return block && !block->pair_pmd && block->kind != VMREMAP_BLOCK_NONE;
 }
 
 /*
@@ -422,7 +418,7 @@ static void unreserve(struct vmremap_batch *batch,
 {
 	unsigned int i;
 
-	if (!batch->reserve)
+	if (!batch->reserve || !run->dst_ptes)
 		return;
 	lock_destination(batch, run);
 	for (i = 0; i < nr; i++) {
@@ -443,17 +439,14 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 	const bool skip = batch->flags & VMREMAP_MOVE_ALLOW_SRC_HOLES;
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	void **slots = &batch->folios[run->first];
-	enum vmremap_stop stop;
+	enum vmremap_stop stop = VMREMAP_OK;
 	pte_t *src;
 	unsigned int i;
 
-	if (!block->ptes)
+	if (!block->ptes || !is_destination_there(batch, run))
 		return VMREMAP_CHANGED;
-	stop = check_destination(batch, run);
-	if (stop)
-		return stop;
 	src = &block->ptes[pte_index(run->src)];
-	if (batch->reserve)
+	if (batch->reserve && run->dst_ptes)
 		lock_destination(batch, run);
 	for (i = 0; i < run->nr; i++) {
 		unsigned long addr = run->src + i * PAGE_SIZE;
@@ -466,18 +459,24 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 			stop = VMREMAP_CHANGED;
 			break;
 		}
-		if (replace)
+		if (unlikely(!run->dst_ptes))
+			stop = VMREMAP_EXISTS;
+		else if (replace)
 			stop = vmremap_pte_is_marker(ptep_get(run->dst_ptes + i)) ?
 				       VMREMAP_BAD : VMREMAP_OK;
 		else if (is_occupied(batch, run, i))
 			stop = VMREMAP_EXISTS;
 		if (stop)
 			break;
-		stop = lock_entry(batch, run, addr, pte, &slots[i]);
+		stop = batch->ends_here ? VMREMAP_CHANGED :
+					  lock_entry(batch, run, addr, pte,
+						     &slots[i]);
 		if (stop)
 			break;
-		if (batch->reserve)
+		if (batch->reserve) {
 			reserve(batch, run, i);
+			batch->ends_here = !slots[i];
+		}
 	}
 	batch->stop_page = i;
 	return stop;
@@ -579,6 +578,7 @@ static enum vmremap_stop lock_pages(struct vmremap_batch *batch)
 	unsigned int i;
 
 	batch->large = NULL;
+	batch->ends_here = false;
 	for (i = 0; i < batch->nr_runs; i++) {
 		struct vmremap_run *run = &batch->runs[i];
 
@@ -676,7 +676,8 @@ static noinline void move_unusual(struct vmremap_batch *batch,
 	if (slot)
 		rehome_large(batch, run, large_page(slot),
 			     run->src + i * PAGE_SIZE);
-	if (!pte_none(pte))
+	/* A hole may have been marked since: as a later run's destination. */
+	if (!pte_none(pte) && !pte_same(pte, batch->sentinel))
 		set_pte_at(batch->mm, dst, run->dst_ptes + i, moved_entry(pte));
 	if (slot)
 		unlock_moved_large(batch);
@@ -691,6 +692,9 @@ static noinline void move_run(struct vmremap_batch *batch, struct vmremap_run *r
 	void **slots = &batch->folios[run->first];
 	unsigned int i;
 
+	/* All holes, above a huge page. */
+	if (unlikely(!run->dst_ptes))
+		return;
 	lock_destination(batch, run);
 	for (i = 0; i < run->nr; i++) {
 		struct folio *folio = slots[i];

@@ -118,7 +118,7 @@ void vmremap_span_close(struct vmremap_span *span);
 
 /* The block that covers an address; NULL if the span does not touch it. */
 static inline struct vmremap_block *
-vmremap_span_block(struct vmremap_span *span, unsigned long addr)
+vmremap_span_block(const struct vmremap_span *span, unsigned long addr)
 {
 	unsigned long nr = (addr >> PMD_SHIFT) - (span->start >> PMD_SHIFT);
 
@@ -229,6 +229,8 @@ struct vmremap_cursor {
  * @reserve: mark destinations as they are checked, so that a second move to
  *	one of them, or from one of them, is found
  * @sentinel: that mark
+ * @ends_here: the last page was a zero page, which has no lock to tell a second
+ *	move of it by; so no later move may join the batch
  * @held_ptl: lock of a destination's table that is held over several runs
  * @stop_run: where locking the pages stopped: index in @runs
  * @stop_page: and page of that run
@@ -262,6 +264,7 @@ struct vmremap_batch {
 	unsigned long span_end;
 	struct vmremap_span span;
 	bool reserve;
+	bool ends_here;
 	pte_t sentinel;
 	spinlock_t *held_ptl;
 	unsigned int stop_run;

@@ -489,31 +489,49 @@ static int prepare_run(struct vmremap_batch *batch, struct vmremap_run *run)
 	return err;
 }
 
+/* The first page of a run that could be faulted in without replacing one. */
+static bool find_free_page(struct vmremap_batch *batch, struct vmremap_run *run,
+			   unsigned long *addr)
+{
+	const bool replace = batch->flags & VMREMAP_MOVE_REPLACE;
+	unsigned int i;
+
+	if (!find_destination(batch, run))
+		return false;
+	for (i = 0; i < run->nr; i++) {
+		*addr = run->dst + i * PAGE_SIZE;
+		/* Without an anon_vma it reads as zeros, before and after. */
+		if (replace || pte_none(ptep_get(run->dst_ptes + i)))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The destination's VMA needs an anon_vma before pages can belong to it. Only
- * a page fault makes one; its page is discarded again.
+ * a page fault makes one; its page is discarded again. Where every page of the
+ * destination is taken, none will move, and it can do without.
  */
 static int prepare_anon_vma(struct vmremap_batch *batch)
 {
 	struct vm_area_struct *vma = batch->dst_vma;
-	struct vmremap_run *run = &batch->runs[0];
-	int err;
+	unsigned long addr;
+	unsigned int i;
+	int err = 0;
 
 	if (vma->anon_vma || !batch->src_vma->anon_vma)
 		return 0;
+	for (i = 0; i < batch->nr_runs && !err; i++) {
+		struct vmremap_run *run = &batch->runs[i];
 
-	err = split_destination(batch, run);
-	if (!err)
-		err = vmremap_alloc_table(batch->mm, run->dst);
-	if (err)
-		return err;
-	if (!find_destination(batch, run))
-		return -EEXIST;
-	if (!(batch->flags & VMREMAP_MOVE_REPLACE) &&
-	    !pte_none(ptep_get(run->dst_ptes)))
-		return -EEXIST;
-	/* What is there without an anon_vma reads as zeros, before and after. */
-	return vmremap_make_anon_vma(vma, run->dst);
+		err = split_destination(batch, run);
+		if (!err)
+			err = vmremap_alloc_table(batch->mm, run->dst);
+		if (!err && find_free_page(batch, run, &addr))
+			return vmremap_make_anon_vma(vma, addr);
+		cond_resched();
+	}
+	return err;
 }
 
 static void set_mappings(struct vmremap_batch *batch)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moving large folios: 2 MiB pages mapped whole or by parts, and 64 KiB ones. */
+#include <fcntl.h>
+
 #include "lib/child.h"
 #include "lib/moves.h"
 #include "lib/pin.h"
@@ -224,28 +226,45 @@ START_TEST(pages_of_a_huge_page_move_one_by_one)
 }
 END_TEST
 
-/*
- * A page in the way: the move ends there, or at the start of the huge page
- * which would have had to be cut. Nothing may be lost or doubled.
- */
+/* A page in the way cuts a huge page in two. Nothing is lost or doubled. */
 START_TEST(occupied_destination_ends_a_huge_move)
 {
 	const size_t at = BLOCK_PAGES + 77;
 	char *src = map_thp(BLOCKS, 0, TAG);
 	char *dst = map_pages(PAGES, 0, SMALL);
-	size_t moved = UNSET, done;
 
 	fill(page_at(dst, at), 1, OLD);
-	ck_assert_int_eq(vmremap_move(dev, dst, src, PAGES * PAGE, 0, &moved),
-			 -EEXIST);
-	done = moved / PAGE;
-	ck_assert(done == BLOCK_PAGES || done == at);
-	ck_holds(dst, done, TAG);
-	ck_holes(page_at(dst, done), at - done);
-	ck_holes(src, done);
-	ck_holds(page_at(src, done), PAGES - done, TAG + done);
+	ck_move_ends(dst, src, PAGES, 0, EEXIST, at);
+	ck_holds(dst, at, TAG);
+	ck_holes(src, at);
+	ck_holds(page_at(src, at), PAGES - at, TAG + at);
 	ck_holds(page_at(dst, at), 1, OLD);
 	ck_holes(page_at(dst, at + 1), PAGES - at - 1);
+}
+END_TEST
+
+/* Holes are skipped whatever is over them, and be it a huge page. */
+static void holes_over_a_huge_page(size_t src_phase)
+{
+	char *src = map_pages(BLOCK_PAGES, src_phase, SMALL);
+	char *dst = map_thp(1, 0, OLD);
+
+	ck_move(dst, src, BLOCK_PAGES, HOLES);
+	fill(page_at(src, 7), 1, TAG);
+	fill(page_at(src, BLOCK_PAGES - 1), 1, TAG);
+	ck_move(dst, src, 7, HOLES);
+	ck_move(page_at(dst, 8), page_at(src, 8), 100, HOLES);
+	ck_assert_uint_eq(count_huge(dst), 1);
+	ck_move_ends(dst, src, BLOCK_PAGES, HOLES, EEXIST, 7);
+	ck_holds(dst, BLOCK_PAGES, OLD);
+	ck_holds(page_at(src, 7), 1, TAG);
+	ck_holds(page_at(src, BLOCK_PAGES - 1), 1, TAG);
+}
+
+START_TEST(holes_over_a_huge_page_are_skipped)
+{
+	holes_over_a_huge_page(0);
+	holes_over_a_huge_page(20);
 }
 END_TEST
 
@@ -847,6 +866,206 @@ START_TEST(mthp_counters_do_not_drift)
 }
 END_TEST
 
+/* Large folios in a vector */
+
+static void ck_none_locked(char *base, size_t pages)
+{
+	ck_assert_uint_eq(count_flagged(base, pages, KPF_LOCKED), 0);
+}
+
+static char *folio_under_test;
+
+static bool sees_and_writes_folio(void *unused)
+{
+	char *rest = page_at(folio_under_test, 100);
+	bool right = holds(rest, BLOCK_PAGES - 100, TAG + 100);
+
+	(void)unused;
+	fill(rest, BLOCK_PAGES - 100, OLD);
+	return right && holds(rest, BLOCK_PAGES - 100, OLD);
+}
+
+/*
+ * A huge page mapped by parts, with a page in the way of its hundredth, and
+ * another range far behind it: the span goes on, the folio ends in the middle.
+ */
+START_TEST(huge_page_mapped_by_parts_ends_exactly_in_a_vector)
+{
+	char *src = map_thp_in_parts(), *dst = map_pages(PAGES, 0, SMALL);
+	char *far = page_at(src, 3 * BLOCK_PAGES);
+	struct vmremap_range ranges[2] = {
+		range_of(page_at(dst, 3 * BLOCK_PAGES), far, 1),
+		range_of(dst, src, BLOCK_PAGES),
+	};
+
+	fill(page_at(dst, 100), 1, OLD);
+	ck_movev_ends(ranges, 2, 0, EEXIST, 1 + 100, 1);
+	ck_none_locked(src, PAGES);
+	ck_none_locked(dst, PAGES);
+	ck_holds(dst, 100, TAG);
+	ck_holds(page_at(dst, 100), 1, OLD);
+	ck_holes(page_at(dst, 101), BLOCK_PAGES - 101);
+	ck_holds(page_at(dst, 3 * BLOCK_PAGES), 1, TAG + 3 * BLOCK_PAGES);
+	ck_holes(src, 100);
+	ck_holds(page_at(src, 100), 3 * BLOCK_PAGES - 100, TAG + 100);
+	ck_holes(far, 1);
+	ck_holds(page_at(far, 1), BLOCK_PAGES - 1, TAG + 3 * BLOCK_PAGES + 1);
+
+	/* And all of it is memory like any other. */
+	folio_under_test = src;
+	ck_assert(in_child(sees_and_writes_folio, NULL));
+	ck_assert(page_out(page_at(src, 100), 3 * BLOCK_PAGES - 100));
+	ck_assert(page_out(dst, 100));
+	ck_assert(page_out(page_at(far, 1), BLOCK_PAGES - 1));
+	ck_holds(page_at(src, 100), 3 * BLOCK_PAGES - 100, TAG + 100);
+	ck_holds(page_at(far, 1), BLOCK_PAGES - 1, TAG + 3 * BLOCK_PAGES + 1);
+	ck_move(page_at(dst, 100), page_at(src, 100), BLOCK_PAGES - 100,
+		REPLACE | UNSHARE);
+	unmap_pages(src, PAGES);
+	ck_holds(dst, BLOCK_PAGES, TAG);
+	unmap_pages(dst, PAGES);
+}
+END_TEST
+
+START_TEST(huge_page_mapped_by_parts_ends_exactly)
+{
+	char *src = map_thp_in_parts(), *dst = map_pages(PAGES, 0, SMALL);
+	const size_t at = BLOCK_PAGES + 100;
+
+	fill(page_at(dst, at), 1, OLD);
+	ck_move_ends(dst, src, PAGES, 0, EEXIST, at);
+	ck_none_locked(src, PAGES);
+	ck_holds(dst, at, TAG);
+	ck_holes(src, at);
+	ck_holds(page_at(src, at), PAGES - at, TAG + at);
+	ck_assert(page_out(page_at(src, at), PAGES - at));
+	ck_holds(page_at(src, at), PAGES - at, TAG + at);
+}
+END_TEST
+
+/* The pages go into a huge page between them, in the same mapping. */
+static void into_a_huge_page_between(bool mapped_by_parts)
+{
+	char *base = map_thp(BLOCKS, 0, TAG);
+	char *to = page_at(base, BLOCK_PAGES + 5);
+	struct vmremap_range ranges[2] = {
+		range_of(to, base, 1),
+		range_of(page_at(base, 3 * BLOCK_PAGES),
+			 page_at(base, 2 * BLOCK_PAGES), 1),
+	};
+
+	ck_sys(madvise(page_at(base, 3 * BLOCK_PAGES), BLOCK, MADV_DONTNEED));
+	if (mapped_by_parts) {
+		ck_sys(mprotect(to, PAGE, PROT_READ));
+		ck_sys(mprotect(to, PAGE, PROT_READ | PROT_WRITE));
+	}
+	ck_movev_ends(ranges, 2, 0, EEXIST, 0, 0);
+	ck_none_locked(base, PAGES);
+	ck_holds(base, 3 * BLOCK_PAGES, TAG);
+	ck_holes(page_at(base, 3 * BLOCK_PAGES), BLOCK_PAGES);
+	ck_movev_ends(ranges, 2, REPLACE, 0, 2, 2);
+	ck_holds(to, 1, TAG);
+	ck_holds(page_at(base, 3 * BLOCK_PAGES), 1, TAG + 2 * BLOCK_PAGES);
+	ck_holds(page_at(base, 1), BLOCK_PAGES + 4, TAG + 1);
+	ck_assert(page_out(page_at(base, 1), 2 * BLOCK_PAGES - 1));
+	ck_holds(page_at(base, 1), BLOCK_PAGES + 4, TAG + 1);
+	ck_holds(page_at(to, 1), BLOCK_PAGES - 6, TAG + BLOCK_PAGES + 6);
+	unmap_pages(base, PAGES);
+}
+
+START_TEST(huge_page_of_the_same_mapping_is_in_the_way)
+{
+	into_a_huge_page_between(false);
+	into_a_huge_page_between(true);
+}
+END_TEST
+
+/*
+ * Private memory of /dev/zero is anonymous, and yet has a file: the kernel
+ * takes other paths where it looks for one.
+ */
+static char *map_zero_device(size_t blocks)
+{
+	char *base = map_pages(blocks * BLOCK_PAGES, 0, SMALL);
+	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert(mmap(base, blocks * BLOCK, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_FIXED, fd, 0) == base);
+	close(fd);
+	ck_sys(madvise(base, blocks * BLOCK, MADV_HUGEPAGE));
+	return base;
+}
+
+static void replace_in_zero_device(char *src, bool holes, size_t from,
+				   size_t pages)
+{
+	char *dst = map_zero_device(BLOCKS);
+	long unused = status_kb("RssAnon"), used;
+	size_t end = from + pages;
+
+	fill(dst, PAGES, OLD);
+	ck_assert_uint_eq(count_huge(dst), BLOCKS);
+	used = status_kb("RssAnon");
+	ck_move(page_at(dst, from), page_at(src, from), pages, HOLES | REPLACE);
+	if (holes)
+		ck_holes(page_at(dst, from), pages);
+	else
+		ck_holds(page_at(dst, from), pages, TAG + from);
+	ck_holds(dst, from, OLD);
+	ck_holds(page_at(dst, end), PAGES - end, OLD + end);
+	/* What is in part of a huge page is freed when that is split. */
+	if (pages >= BLOCK_PAGES)
+		ck_assert_int_le(status_kb("RssAnon"),
+				 used - (long)(BLOCK / 1024) + 1024);
+	unmap_pages(dst, PAGES);
+	ck_assert_int_le(labs(status_kb("RssAnon") - unused), 1024 +
+			 (holes ? 0 : (long)pages * 4));
+}
+
+START_TEST(replace_discards_huge_pages_of_the_zero_device)
+{
+	char *empty = map_pages(PAGES, 0, SMALL);
+	long before = meminfo_kb("AnonPages");
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		replace_in_zero_device(empty, true, 0, PAGES);
+		replace_in_zero_device(empty, true, BLOCK_PAGES, BLOCK_PAGES);
+		replace_in_zero_device(empty, true, 100, BLOCK_PAGES);
+	}
+	/* Each turn could lose 2 MiB or more. */
+	ck_assert_int_le(meminfo_kb("AnonPages") - before, 16384);
+}
+END_TEST
+
+START_TEST(replace_by_pages_discards_huge_pages_of_the_zero_device)
+{
+	char *src;
+
+	src = map_pages(PAGES, 0, SMALL);
+	fill(src, PAGES, TAG);
+	replace_in_zero_device(src, false, 0, PAGES);
+	src = map_pages(PAGES, 0, SMALL);
+	fill(src, PAGES, TAG);
+	replace_in_zero_device(src, false, 300, 700);
+	replace_in_zero_device(map_thp(BLOCKS, 0, TAG), false, 0, PAGES);
+}
+END_TEST
+
+START_TEST(huge_pages_of_the_zero_device_move)
+{
+	char *src = map_zero_device(BLOCKS), *dst = map_zero_device(BLOCKS);
+
+	fill(src, PAGES, TAG);
+	ck_move(dst, src, PAGES, 0);
+	ck_arrived(dst, src, PAGES, TAG);
+	unmap_pages(src, PAGES);
+	ck_assert(page_out(dst, PAGES));
+	ck_holds(dst, PAGES, TAG);
+}
+END_TEST
+
 static void add_whole(Suite *s)
 {
 	TCase *c = add_case(s, "whole");
@@ -873,6 +1092,7 @@ static void add_in_part(Suite *s)
 	tcase_add_test(c, part_of_a_huge_page_moves_not_congruent);
 	tcase_add_test(c, pages_of_a_huge_page_move_one_by_one);
 	tcase_add_test(c, occupied_destination_ends_a_huge_move);
+	tcase_add_test(c, holes_over_a_huge_page_are_skipped);
 	tcase_add_test(c, part_of_a_huge_zero_page_moves);
 	tcase_add_test(c, huge_page_mapped_by_parts_moves_whole);
 	tcase_add_test(c, huge_page_mapped_by_parts_moves_whole_not_congruent);
@@ -925,6 +1145,24 @@ static void add_mthp(Suite *s)
 	tcase_add_test(c, mthp_counters_do_not_drift);
 }
 
+static void add_vectors(Suite *s)
+{
+	TCase *c = add_case(s, "vectors");
+
+	tcase_add_test(c, huge_page_mapped_by_parts_ends_exactly_in_a_vector);
+	tcase_add_test(c, huge_page_mapped_by_parts_ends_exactly);
+	tcase_add_test(c, huge_page_of_the_same_mapping_is_in_the_way);
+}
+
+static void add_zero_device(Suite *s)
+{
+	TCase *c = add_case(s, "zero device");
+
+	tcase_add_test(c, replace_discards_huge_pages_of_the_zero_device);
+	tcase_add_test(c, replace_by_pages_discards_huge_pages_of_the_zero_device);
+	tcase_add_test(c, huge_pages_of_the_zero_device_move);
+}
+
 int main(void)
 {
 	Suite *s = suite_create("move_folio");
@@ -934,5 +1172,7 @@ int main(void)
 	add_replaced(s);
 	add_states(s);
 	add_mthp(s);
+	add_vectors(s);
+	add_zero_device(s);
 	return run_suite(s);
 }

@@ -6,7 +6,7 @@
  * it may be shared. From that follows where a move may end, and with which
  * error; how far it says it came is then played back in the model, and memory
  * and model must agree. VMREMAP_SEED repeats a run, VMREMAP_RANDOM_SECONDS says
- * for how long each test goes on.
+ * for how long all tests together go on.
  */
 #include <time.h>
 
@@ -18,7 +18,10 @@
 #define MADV_COLLAPSE 25
 #endif
 
-#define MAX_RANGES 12
+#define MAX_RANGES 40
+#define LOOSE_RANGES 12
+#define WOVEN_BLOCKS 4
+#define WOVEN_PAGES (WOVEN_BLOCKS * BLOCK_PAGES)
 #define COMPARE_EVERY 40
 
 struct cell {
@@ -130,6 +133,22 @@ static void add_large_arenas(void)
 	add_arena("64 KiB folios", map_pages(1000, 7, SMALL), 1000, true);
 }
 
+/* For vectors that come back to the same few blocks again and again. */
+static void add_woven_arenas(void)
+{
+	struct arena *arena;
+
+	arena = add_arena("woven", map_pages(WOVEN_PAGES, 0, SMALL),
+			  WOVEN_PAGES, false);
+	ck_sys(madvise(arena->base, WOVEN_PAGES * PAGE, MADV_NOHUGEPAGE));
+	arena = add_arena("woven in two VMAs", map_pages(WOVEN_PAGES, 0, SMALL),
+			  WOVEN_PAGES, false);
+	ck_sys(madvise(arena->base, WOVEN_PAGES * PAGE, MADV_NOHUGEPAGE));
+	cut_in_vmas(arena->base, WOVEN_PAGES, WOVEN_PAGES / 2);
+	add_arena("woven huge", map_pages(WOVEN_PAGES, 0, HUGE), WOVEN_PAGES,
+		  true);
+}
+
 /* Memory against model */
 
 static void compare_page(struct arena *arena, size_t page, uint64_t entry)
@@ -167,6 +186,39 @@ static void compare_all(void)
 
 	for (i = 0; i < nr_arenas; i++)
 		compare(&arenas[i], 0, arenas[i].pages);
+}
+
+/* One word of a page, not always the same: enough after every single call. */
+static void glance_at(struct arena *arena)
+{
+	uint64_t *entries = calloc(arena->pages, sizeof(*entries));
+	size_t page;
+
+	ck_assert_ptr_nonnull(entries);
+	read_pagemap(arena->base, arena->pages, entries);
+	for (page = 0; page < arena->pages; page++) {
+		const struct cell *cell = &arena->cells[page];
+		bool hole = !(entries[page] & (PM_PRESENT | PM_SWAPPED));
+		size_t i = (page * 7 + step) % (PAGE / sizeof(uint64_t));
+		volatile uint64_t *words =
+			(uint64_t *)page_at(arena->base, page);
+
+		ck_model(hole == cell->hole, "%s page %zu: %s, expected %s\n",
+			 arena->name, page, hole ? "a hole" : "a page",
+			 cell->hole ? "a hole" : "a page");
+		ck_model(hole || words[i] == tag_word(cell->tag, i),
+			 "%s page %zu does not hold tag %lu\n", arena->name,
+			 page, cell->tag);
+	}
+	free(entries);
+}
+
+static void glance_at_all(void)
+{
+	size_t i;
+
+	for (i = 0; i < nr_arenas; i++)
+		glance_at(&arenas[i]);
 }
 
 /* The model learns which holes a large folio has filled with zeros. */
@@ -262,6 +314,83 @@ static void discard_pages(void)
 static void page_out_pages(void)
 {
 	advise(pick_piece(percent(10) ? 1200 : 100), MADV_PAGEOUT);
+}
+
+/*
+ * Reclaim and compaction find every page by its reverse mapping; what was left
+ * wrong or locked does not come through.
+ */
+static void walk_reverse_mappings(void)
+{
+	size_t i;
+
+	for (i = 0; i < nr_arenas; i++)
+		madvise(arenas[i].base, arenas[i].pages * PAGE, MADV_PAGEOUT);
+	write_knob("/proc/sys/vm/compact_memory", "1");
+	compare_all();
+}
+
+/* A whole block anew: a huge page where the mapping asks for them. */
+static void renew_block(void)
+{
+	struct arena *arena = &arenas[below(nr_arenas)];
+	size_t page, first = below(arena->pages / BLOCK_PAGES) * BLOCK_PAGES;
+
+	ck_sys(madvise(page_at(arena->base, first), BLOCK, MADV_DONTNEED));
+	for (page = first; page < first + BLOCK_PAGES; page++) {
+		arena->cells[page] = (struct cell){ .tag = next_tag++ };
+		fill(page_at(arena->base, page), 1, arena->cells[page].tag);
+	}
+}
+
+/* Whole blocks of holes, so that there is room. */
+static void empty_blocks(void)
+{
+	struct arena *arena = &arenas[below(nr_arenas)];
+	size_t page, first = below(arena->pages / BLOCK_PAGES) * BLOCK_PAGES;
+
+	ck_sys(madvise(page_at(arena->base, first), BLOCK, MADV_DONTNEED));
+	for (page = first; page < first + BLOCK_PAGES; page++)
+		arena->cells[page] = (struct cell){ .hole = true };
+}
+
+/* Huge pages stay, but are mapped by parts. */
+static void map_by_parts(void)
+{
+	struct piece piece = pick_piece(2048);
+	size_t page;
+
+	for (page = 0; page < piece.pages; page += BLOCK_PAGES) {
+		char *at = page_at(start_of(piece), page);
+
+		ck_sys(mprotect(at, PAGE, PROT_READ));
+		ck_sys(mprotect(at, PAGE, PROT_READ | PROT_WRITE));
+	}
+}
+
+/* Few holes among pages, or few pages among holes. */
+static void sprinkle(void)
+{
+	struct arena *arena = &arenas[below(nr_arenas)];
+	unsigned int i, kind = below(3);
+
+	for (i = 0; i < 8; i++) {
+		size_t page = below(arena->pages);
+		struct cell *cell = &arena->cells[page];
+		char *at = page_at(arena->base, page);
+
+		if (kind == 0) {
+			ck_sys(madvise(at, PAGE, MADV_DONTNEED));
+			*cell = (struct cell){ .hole = true };
+		} else if (kind == 1 && cell->hole) {
+			(void)*(volatile char *)at;
+			*cell = (struct cell){ 0 };
+		} else if (cell->hole) {
+			*cell = (struct cell){ .tag = next_tag++ };
+			fill(at, 1, cell->tag);
+		}
+	}
+	learn_filled_holes(arena);
 }
 
 static void cool_pages(void)
@@ -415,8 +544,8 @@ static struct cell *src_cell(const struct picked *p, size_t page)
 }
 
 /*
- * A move may end at a large folio because of something in the way further on
- * in it; the first page of the range in that folio is then where it ends.
+ * A large folio that is shared in part may end a move at its first page of the
+ * range: whether it can move is found for all of it.
  */
 static size_t same_folio_end(const struct picked *p, size_t page)
 {
@@ -426,17 +555,6 @@ static size_t same_folio_end(const struct picked *p, size_t page)
 	if (!p->from->large)
 		return page + 1;
 	return page + left < p->pages ? page + left : p->pages;
-}
-
-static bool may_exist(const struct picked *p, size_t page)
-{
-	size_t end = same_folio_end(p, page);
-
-	for (; page < end; page++) {
-		if (!dst_cell(p, page)->hole)
-			return true;
-	}
-	return false;
 }
 
 static bool may_be_shared(const struct picked *p, size_t page)
@@ -459,7 +577,8 @@ static bool may_end_with(const struct picked *p, size_t page,
 	case ENOENT:
 		return cell->hole && !(flags & HOLES);
 	case EEXIST:
-		return !(flags & REPLACE) && may_exist(p, page);
+		return !(flags & REPLACE) && !dst_cell(p, page)->hole &&
+		       !(cell->hole && flags & HOLES);
 	case EBUSY:
 		return !(flags & UNSHARE) && !cell->hole &&
 		       may_be_shared(p, page);
@@ -470,10 +589,6 @@ static bool may_end_with(const struct picked *p, size_t page,
 	}
 }
 
-/*
- * A hole over a page that may not be replaced is left open by the contract:
- * both skipping it and ending there are taken.
- */
 static bool may_pass(const struct picked *p, size_t page, unsigned int flags)
 {
 	if (src_cell(p, page)->hole)
@@ -490,6 +605,13 @@ static void play_page(const struct picked *p, size_t page, unsigned int flags)
 	*to = *from;
 	to->maybe_shared = false;
 	*from = (struct cell){ .hole = true };
+}
+
+static const char *state_of(const struct cell *cell)
+{
+	if (cell->hole)
+		return "a hole";
+	return cell->maybe_shared ? "a shared page" : "a page";
 }
 
 /* Plays what the call says it did, and judges where it says it ended. */
@@ -509,8 +631,9 @@ static void play(const struct picked *picked, size_t nr, unsigned int flags,
 		}
 		if (page < p->pages) {
 			ck_model(error && may_end_with(p, page, flags, error),
-				 "range %zu page %zu: %s\n", r, page,
-				 strerror(error));
+				 "range %zu page %zu: %s, %s to %s\n", r, page,
+				 strerror(error), state_of(src_cell(p, page)),
+				 state_of(dst_cell(p, page)));
 			break;
 		}
 		whole++;
@@ -531,11 +654,19 @@ static bool one_overlaps(const struct picked *picked, size_t nr)
 	return false;
 }
 
-static void judge(const struct picked *picked, size_t nr, unsigned int flags,
-		  int rc, size_t moved, size_t done)
+static void compare_ranges(const struct picked *picked, size_t nr)
 {
 	size_t r;
 
+	for (r = 0; r < nr; r++) {
+		compare(picked[r].to, picked[r].dst, picked[r].pages);
+		compare(picked[r].from, picked[r].src, picked[r].pages);
+	}
+}
+
+static void judge(const struct picked *picked, size_t nr, unsigned int flags,
+		  int rc, size_t moved, size_t done)
+{
 	ck_model(rc <= 0 && rc > -140, "returned %d\n", rc);
 	ck_model(moved % PAGE == 0, "moved %zu bytes\n", moved);
 	moves++;
@@ -546,10 +677,6 @@ static void judge(const struct picked *picked, size_t nr, unsigned int flags,
 			 done);
 	else
 		play(picked, nr, flags, -rc, moved / PAGE, done);
-	for (r = 0; r < nr; r++) {
-		compare(picked[r].to, picked[r].dst, picked[r].pages);
-		compare(picked[r].from, picked[r].src, picked[r].pages);
-	}
 }
 
 static void move_one(void)
@@ -566,13 +693,14 @@ static void move_one(void)
 			  page_at(p.from->base, p.src), p.pages * PAGE, flags,
 			  &moved);
 	judge(&p, 1, flags, rc, moved, rc == 0);
+	compare_ranges(&p, 1);
 }
 
 static void move_many(void)
 {
 	struct vmremap_range ranges[MAX_RANGES];
 	struct picked *picked = current;
-	size_t r, nr = 1 + below(MAX_RANGES), moved = UNSET, done = UNSET;
+	size_t r, nr = 1 + below(LOOSE_RANGES), moved = UNSET, done = UNSET;
 	unsigned int flags = pick_flags();
 	int rc;
 
@@ -589,14 +717,154 @@ static void move_many(void)
 	}
 	rc = vmremap_movev(dev, ranges, nr, flags, &moved, &done);
 	judge(picked, nr, flags, rc, moved, done);
+	compare_ranges(picked, nr);
 }
 
-/* How often each is done, of a thousand steps. */
-static const struct {
+/*
+ * Woven vectors: whole blocks, single pages and odd ranges that come back to
+ * each other's sources and destinations. While one is made up it is rehearsed
+ * on a copy of the model, so that most ranges can move and calls come far.
+ */
+
+static void rehearse(struct cell **kept)
+{
+	size_t i;
+
+	for (i = 0; i < nr_arenas; i++) {
+		size_t size = arenas[i].pages * sizeof(struct cell);
+		struct cell *copy = malloc(size);
+
+		ck_assert_ptr_nonnull(copy);
+		memcpy(copy, arenas[i].cells, size);
+		kept[i] = arenas[i].cells;
+		arenas[i].cells = copy;
+	}
+}
+
+static void end_rehearsal(struct cell **kept)
+{
+	size_t i;
+
+	for (i = 0; i < nr_arenas; i++) {
+		free(arenas[i].cells);
+		arenas[i].cells = kept[i];
+	}
+}
+
+/* A place of one of the ranges so far, or somewhere near it. */
+static void pick_known_place(const struct picked *picked, size_t nr,
+			     struct arena **arena, size_t *page)
+{
+	const struct picked *p = &picked[below(nr)];
+	bool dst = percent(50);
+
+	*arena = dst ? p->to : p->from;
+	*page = dst ? p->dst : p->src;
+	switch (below(4)) {
+	case 0:
+		*page += below(p->pages);
+		break;
+	case 1:
+		*page = *page / BLOCK_PAGES * BLOCK_PAGES + below(BLOCK_PAGES);
+		break;
+	}
+}
+
+static void pick_place(const struct picked *picked, size_t nr, size_t pages,
+		       struct arena **arena, size_t *page)
+{
+	if (nr && percent(45)) {
+		pick_known_place(picked, nr, arena, page);
+	} else {
+		*arena = &arenas[below(nr_arenas)];
+		*page = below((*arena)->pages);
+	}
+	if (pages == BLOCK_PAGES)
+		*page = *page / BLOCK_PAGES * BLOCK_PAGES;
+	if (*page + pages > (*arena)->pages)
+		*page = (*arena)->pages - pages;
+}
+
+static size_t pick_woven_length(void)
+{
+	switch (below(10)) {
+	case 0:
+	case 1:
+	case 2:
+		return BLOCK_PAGES;
+	case 3:
+		return 1 + below(2 * BLOCK_PAGES);
+	case 4:
+	case 5:
+		return 1 + below(20);
+	default:
+		return 1;
+	}
+}
+
+static bool passes(const struct picked *p, unsigned int flags)
+{
+	size_t page;
+
+	for (page = 0; page < p->pages; page++) {
+		if (!may_pass(p, page, flags))
+			return false;
+		if (src_cell(p, page)->maybe_shared && !(flags & UNSHARE))
+			return false;
+	}
+	return true;
+}
+
+static void weave_range(struct picked *picked, size_t nr, unsigned int flags)
+{
+	struct picked *p = &picked[nr];
+	int tries = percent(4) ? 1 : 30;
+	size_t page;
+
+	do {
+		p->pages = pick_woven_length();
+		pick_place(picked, nr, p->pages, &p->from, &p->src);
+		pick_place(picked, nr, p->pages, &p->to, &p->dst);
+		if (percent(40))
+			p->dst = make_congruent(p, p->dst);
+	} while (overlaps(p) || (!passes(p, flags) && --tries > 0));
+	for (page = 0; page < p->pages && may_pass(p, page, flags); page++)
+		play_page(p, page, flags);
+}
+
+static void move_woven(void)
+{
+	struct vmremap_range ranges[MAX_RANGES];
+	struct picked *picked = current;
+	size_t r, nr = 1 + below(MAX_RANGES), moved = UNSET, done = UNSET;
+	unsigned int flags = pick_flags();
+	struct cell *kept[MAX_ARENAS];
+	int rc;
+
+	snprintf(doing, sizeof(doing), "woven vector, flags %x", flags);
+	rehearse(kept);
+	for (r = 0; r < nr; r++) {
+		weave_range(picked, r, flags);
+		ranges[r] = range_of(page_at(picked[r].to->base, picked[r].dst),
+				     page_at(picked[r].from->base,
+					     picked[r].src),
+				     picked[r].pages);
+	}
+	end_rehearsal(kept);
+	nr_current = nr;
+	rc = vmremap_movev(dev, ranges, nr, flags, &moved, &done);
+	judge(picked, nr, flags, rc, moved, done);
+	glance_at_all();
+}
+
+struct operation {
+	/* How often it is done, of a thousand steps. */
 	unsigned int weight;
 	const char *name;
 	void (*run)(void);
-} operations[] = {
+};
+
+static const struct operation any_operation[] = {
 	{ 420, "move", move_one },
 	{ 150, "vector", move_many },
 	{ 190, "write", write_pages },
@@ -611,7 +879,23 @@ static const struct {
 	{ 5, "let go", let_go },
 };
 
-static void take_step(void)
+static const struct operation around_woven_vectors[] = {
+	{ 500, "woven vector", move_woven },
+	{ 120, "renew a block", renew_block },
+	{ 110, "empty blocks", empty_blocks },
+	{ 60, "sprinkle", sprinkle },
+	{ 50, "map by parts", map_by_parts },
+	{ 30, "write", write_pages },
+	{ 50, "read", read_pages },
+	{ 20, "page out", page_out_pages },
+	{ 15, "collapse", collapse_pages },
+	{ 15, "walk reverse mappings", walk_reverse_mappings },
+	{ 15, "fork and exit", fork_and_exit },
+	{ 5, "fork and hold", fork_and_hold },
+	{ 10, "let go", let_go },
+};
+
+static void take_step(const struct operation *operations)
 {
 	unsigned int at = below(1000);
 	size_t i;
@@ -639,17 +923,17 @@ static void report(void)
 	fprintf(stderr, "\n");
 }
 
-static void run_random(void)
+static void run_random(const struct operation *operations)
 {
 	const char *given = getenv("VMREMAP_SEED");
-	double end = now() + seconds_from("VMREMAP_RANDOM_SECONDS", 20) / 2.0;
+	double end = now() + seconds_from("VMREMAP_RANDOM_SECONDS", 20) / 3.0;
 
 	seed = given && *given ? strtoull(given, NULL, 0)
 			       : (uint64_t)time(NULL) << 16 ^ getpid();
 	state = seed;
 	fprintf(stderr, "VMREMAP_SEED=%lu repeats this\n", seed);
 	while (now() < end)
-		take_step();
+		take_step(operations);
 	snprintf(doing, sizeof(doing), "the end");
 	compare_all();
 	let_go();
@@ -661,7 +945,7 @@ static void run_random(void)
 START_TEST(random_moves_of_small_pages_match_the_model)
 {
 	add_small_arenas();
-	run_random();
+	run_random(any_operation);
 }
 END_TEST
 
@@ -669,7 +953,14 @@ START_TEST(random_moves_of_all_pages_match_the_model)
 {
 	add_small_arenas();
 	add_large_arenas();
-	run_random();
+	run_random(any_operation);
+}
+END_TEST
+
+START_TEST(random_woven_vectors_match_the_model)
+{
+	add_woven_arenas();
+	run_random(around_woven_vectors);
 }
 END_TEST
 
@@ -683,5 +974,6 @@ int main(void)
 						    20));
 	tcase_add_test(c, random_moves_of_small_pages_match_the_model);
 	tcase_add_test(c, random_moves_of_all_pages_match_the_model);
+	tcase_add_test(c, random_woven_vectors_match_the_model);
 	return run_suite(s);
 }

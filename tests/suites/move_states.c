@@ -621,6 +621,47 @@ START_TEST(guard_page_in_the_destination_ends_the_move)
 }
 END_TEST
 
+static bool reads(void *page)
+{
+	(void)*(volatile char *)page;
+	return true;
+}
+
+/* Guards among the pages that are replaced, which move by their page table. */
+static void guard_is_not_replaced(unsigned int flags, size_t guarded)
+{
+	char *from = map_pages(BLOCK_PAGES, 0, SMALL);
+	char *to = map_pages(BLOCK_PAGES, 0, SMALL);
+	size_t at = guarded + 1;
+
+	fill(from, BLOCK_PAGES, TAG);
+	fill(to, BLOCK_PAGES, OLD);
+	ck_assert(guard(page_at(to, guarded), 1));
+	ck_move_ends(to, from, BLOCK_PAGES, flags, EFAULT, guarded);
+	ck_holds(to, guarded, TAG);
+	ck_holds(page_at(to, at), BLOCK_PAGES - at, OLD + at);
+	ck_holes(from, guarded);
+	ck_holds(page_at(from, guarded), BLOCK_PAGES - guarded, TAG + guarded);
+	ck_assert_msg(!in_child(reads, page_at(to, guarded)), "no guard left");
+	ck_assert(page_out(page_at(from, guarded), BLOCK_PAGES - guarded));
+	ck_holds(page_at(from, guarded), BLOCK_PAGES - guarded, TAG + guarded);
+	ck_sys(madvise(page_at(to, guarded), PAGE, MADV_GUARD_REMOVE_));
+	ck_move(page_at(to, guarded), page_at(from, guarded),
+		BLOCK_PAGES - guarded, flags);
+	ck_arrived(to, from, BLOCK_PAGES, TAG);
+}
+
+START_TEST(guard_page_in_a_replaced_block_ends_the_move_exactly)
+{
+	if (!guard(page_at(dst, 55), 2))
+		SKIP("no guard pages before 6.13");
+	guard_is_not_replaced(REPLACE, 9);
+	guard_is_not_replaced(REPLACE, 0);
+	guard_is_not_replaced(REPLACE, BLOCK_PAGES - 1);
+	guard_is_not_replaced(REPLACE | HOLES | UNSHARE, 9);
+}
+END_TEST
+
 /* Shadow stacks */
 
 START_TEST(shadow_stack_is_refused)
@@ -793,6 +834,7 @@ static void add_attributes(Suite *s)
 	tcase_add_test(c, droppable_memory_moves_to_its_like);
 	tcase_add_test(c, guard_page_in_the_source_faults);
 	tcase_add_test(c, guard_page_in_the_destination_ends_the_move);
+	tcase_add_test(c, guard_page_in_a_replaced_block_ends_the_move_exactly);
 	tcase_add_test(c, shadow_stack_is_refused);
 	tcase_add_test(c, lazily_freed_page_moves);
 }

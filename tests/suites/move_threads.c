@@ -4,6 +4,7 @@
  * twice, and no page may be seen in a state between.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "lib/moves.h"
@@ -595,6 +596,194 @@ START_TEST(moves_during_merging_by_ksm)
 }
 END_TEST
 
+/* Swapped-out pages, while the same memory is paged out by others as well */
+
+#define SWAPPED 4096
+
+static void move_scattered(char *to, char *from)
+{
+	static struct vmremap_range ranges[SWAPPED];
+	struct vmremap_range *at = ranges;
+	size_t i, nr = SWAPPED, tries;
+
+	for (i = 0; i < SWAPPED; i++) {
+		size_t page = (i * 1237 + 11) % SWAPPED;
+
+		ranges[i] = range_of(page_at(to, page), page_at(from, page), 1);
+	}
+	for (tries = 0; tries < MANY_TRIES; tries++) {
+		size_t moved = UNSET, done = 0;
+		int rc = vmremap_movev(dev, at, nr, UNSHARE, &moved, &done);
+
+		if (rc == 0)
+			return;
+		ck_assert_msg(rc == -EAGAIN, "movev: %s", strerror(-rc));
+		ck_assert_uint_eq(moved, done * PAGE);
+		at += done;
+		nr -= done;
+	}
+	ck_abort_msg("a page is busy for ever");
+}
+
+static void swapped_pages_move(bool vector, size_t dst_phase)
+{
+	pthread_t threads[2];
+	char *swap;
+	size_t i;
+
+	src = map_pages(SWAPPED, 0, SMALL);
+	dst = map_pages(SWAPPED, dst_phase, SMALL);
+	fill(src, SWAPPED, TAG);
+	start_clock(0.5);
+	threads[0] = start(map_and_unmap, NULL);
+	threads[1] = start(reclaim, NULL);
+	do {
+		madvise(src, SWAPPED * PAGE, MADV_PAGEOUT);
+		ck_assert_uint_gt(count_swapped(src, SWAPPED), SWAPPED / 2);
+		if (vector)
+			move_scattered(dst, src);
+		else
+			move_all(dst, src, SWAPPED, UNSHARE);
+		ck_holds(dst, SWAPPED, TAG);
+		ck_holes(src, SWAPPED);
+		swap = src;
+		src = dst;
+		dst = swap;
+	} while (now() < deadline);
+	stop = true;
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	ck_holds(src, SWAPPED, TAG);
+}
+
+START_TEST(swapped_range_moves_during_reclaim)
+{
+	swapped_pages_move(false, 0);
+	swapped_pages_move(false, 9);
+}
+END_TEST
+
+START_TEST(swapped_pages_move_in_any_order_during_reclaim)
+{
+	swapped_pages_move(true, 9);
+}
+END_TEST
+
+/*
+ * A thread stores to a destination that nobody has touched, at the moment of a
+ * move that fails there. What it stored stays.
+ */
+static struct {
+	volatile uint64_t *word;
+	volatile size_t round;
+	volatile size_t answered;
+	volatile bool over;
+	volatile size_t lost;
+	volatile size_t stores;
+} store;
+
+static void *keep_storing(void *unused)
+{
+	uint64_t seed = 7;
+	size_t round = 0, i;
+
+	while (!stop) {
+		if (store.round == round) {
+			sched_yield();
+			continue;
+		}
+		round = store.round;
+		for (i = random_below(&seed, 4000); i; i--)
+			__asm__ volatile("" ::: "memory");
+		for (i = 0; !store.over; i++) {
+			if (i && *store.word != i)
+				store.lost++;
+			*store.word = i + 1;
+			store.stores++;
+		}
+		store.answered = round;
+	}
+	return unused;
+}
+
+static void map_again(char *base, size_t pages)
+{
+	ck_assert(mmap(base, pages * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
+}
+
+/* Page 0 or 1 is in the way, or missing; page 0 may move. */
+static void fail_there(char *to, char *from)
+{
+	struct vmremap_range ranges[2] = {
+		range_of(to, from, 2),
+		range_of(page_at(to, 4), page_at(from, 4), 4),
+	};
+	size_t moved = UNSET, done = UNSET;
+	int rc;
+
+	rc = vmremap_move(dev, to, from, 2 * PAGE, 0, &moved);
+	ck_assert_msg(rc == -ENOENT || rc == -EEXIST || rc == -EAGAIN, "%s",
+		      strerror(-rc));
+	rc = vmremap_movev(dev, ranges, 2, 0, &moved, &done);
+	ck_assert_msg(rc == -ENOENT || rc == -EEXIST || rc == -EAGAIN, "%s",
+		      strerror(-rc));
+}
+
+static void stores_survive(int error)
+{
+	const size_t pages = 64;
+	size_t rounds = 0;
+	pthread_t thread;
+
+	src = map_pages(pages, 0, SMALL);
+	dst = map_pages(pages, 3, SMALL);
+	memset(&store, 0, sizeof(store));
+	store.over = true;
+	start_clock(0.5);
+	thread = start(keep_storing, NULL);
+	while (now() < deadline) {
+		uint64_t last;
+
+		fill(src, pages, TAG);
+		if (error == ENOENT)
+			ck_sys(madvise(src, PAGE, MADV_DONTNEED));
+		map_again(dst, pages);
+		/* Taken, though it is nothing but zeros. */
+		if (error == EEXIST)
+			(void)*(volatile char *)page_at(dst, 1);
+		store.word = (uint64_t *)page_at(dst, 0) + 3;
+		store.over = false;
+		store.round = ++rounds;
+		fail_there(dst, src);
+		fail_there(dst, src);
+		store.over = true;
+		while (store.answered != rounds)
+			sched_yield();
+		last = *store.word;
+		usleep(10);
+		ck_assert_uint_eq(*store.word, last);
+		ck_assert_msg(!store.lost, "%zu of %zu stores lost in round %zu",
+			      store.lost, store.stores, rounds);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	ck_assert_uint_gt(rounds, 10);
+	ck_assert_uint_gt(store.stores, 0);
+}
+
+START_TEST(no_store_is_lost_where_a_move_finds_a_hole)
+{
+	stores_survive(ENOENT);
+}
+END_TEST
+
+START_TEST(no_store_is_lost_where_a_move_finds_a_page)
+{
+	stores_survive(EEXIST);
+}
+END_TEST
+
 /* Several movers */
 
 #define MOVERS 4
@@ -691,6 +880,8 @@ static void add_lost_writes(Suite *s)
 	tcase_add_test(c, readers_see_all_or_nothing_not_congruent);
 	tcase_add_test(c, readers_see_all_or_nothing_huge);
 	tcase_add_test(c, writers_at_the_destination_find_the_moved_page);
+	tcase_add_test(c, no_store_is_lost_where_a_move_finds_a_hole);
+	tcase_add_test(c, no_store_is_lost_where_a_move_finds_a_page);
 }
 
 static void add_disturbed(Suite *s)
@@ -709,6 +900,8 @@ static void add_disturbed(Suite *s)
 	tcase_add_test(c, moves_beside_changing_neighbours);
 	tcase_add_test(c, moves_beside_new_mappings);
 	tcase_add_test(c, moves_during_merging_by_ksm);
+	tcase_add_test(c, swapped_range_moves_during_reclaim);
+	tcase_add_test(c, swapped_pages_move_in_any_order_during_reclaim);
 	tcase_add_test(c, several_movers_in_the_same_mappings);
 	tcase_add_test(c, several_movers_in_mappings_of_their_own);
 }

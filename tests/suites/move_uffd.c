@@ -2,6 +2,7 @@
 /* Moving into and out of memory that a userfaultfd watches. */
 #include <pthread.h>
 
+#include "lib/child.h"
 #include "lib/moves.h"
 #include "lib/uffd.h"
 
@@ -353,6 +354,71 @@ START_TEST(poison_marker_faults)
 }
 END_TEST
 
+/*
+ * Pages that are shared have to be copied before they move. Those that the call
+ * does not reach are to keep their protection.
+ */
+static bool sees_src(void *unused)
+{
+	(void)unused;
+	return holds(src, PAGES, TAG);
+}
+
+static void unshared_and_not_moved(char *to, unsigned int flags, int error)
+{
+	int uffd = watch(src, PAGES, UFFD_FEATURE_PAGEFAULT_FLAG_WP, WP);
+	struct child child = child_waits(sees_src, NULL);
+
+	uffd_protect(uffd, page_at(src, 100), 200, true);
+	ck_assert_uint_eq(count_write_protected(src, PAGES), 200);
+	if (error == ENOENT)
+		ck_sys(madvise(page_at(src, 150), PAGE, MADV_DONTNEED));
+	else
+		fill(page_at(to, 150), 1, OLD);
+	ck_move_ends(to, src, PAGES, flags, error, 150);
+	ck_holds(to, 150, TAG);
+	ck_holds(page_at(src, 151), PAGES - 151, TAG + 151);
+	ck_assert_uint_eq(count_write_protected(page_at(src, 151), 149), 149);
+	ck_assert_uint_eq(count_write_protected(page_at(src, 300),
+						PAGES - 300), 0);
+	if (error == EEXIST)
+		ck_assert_uint_eq(count_write_protected(page_at(src, 150), 1),
+				  1);
+	ck_assert(child_ends(&child));
+	close(uffd);
+	fill(src, PAGES, TAG);
+}
+
+START_TEST(failed_move_keeps_the_write_protection_of_shared_pages)
+{
+	unshared_and_not_moved(map_pages(PAGES, 30, SMALL), UNSHARE, EEXIST);
+	unshared_and_not_moved(map_pages(PAGES, 0, SMALL), UNSHARE, EEXIST);
+	unshared_and_not_moved(map_pages(PAGES, 30, SMALL), UNSHARE, ENOENT);
+	unshared_and_not_moved(map_pages(PAGES, 0, SMALL), UNSHARE | REPLACE,
+			       ENOENT);
+}
+END_TEST
+
+START_TEST(failed_vector_keeps_the_write_protection_of_shared_pages)
+{
+	int uffd = watch(src, PAGES, UFFD_FEATURE_PAGEFAULT_FLAG_WP, WP);
+	struct child child = child_waits(sees_src, NULL);
+	struct vmremap_range ranges[PAGES];
+	size_t i;
+
+	uffd_protect(uffd, src, PAGES, true);
+	for (i = 0; i < PAGES; i++)
+		ranges[i] = range_of(page_at(dst, PAGES - 1 - i),
+				     page_at(src, i), 1);
+	fill(page_at(dst, PAGES - 1 - 50), 1, OLD);
+	ck_movev_ends(ranges, PAGES, UNSHARE, EEXIST, 50, 50);
+	ck_assert_uint_eq(count_write_protected(page_at(src, 50), PAGES - 50),
+			  PAGES - 50);
+	ck_holds(page_at(src, 50), PAGES - 50, TAG + 50);
+	ck_assert(child_ends(&child));
+}
+END_TEST
+
 /* Vectors */
 
 START_TEST(vector_needs_wake_later_too)
@@ -396,6 +462,8 @@ int main(void)
 	tcase_add_test(c, write_protected_source_moves_congruent);
 	tcase_add_test(c, write_protect_marker_faults);
 	tcase_add_test(c, poison_marker_faults);
+	tcase_add_test(c, failed_move_keeps_the_write_protection_of_shared_pages);
+	tcase_add_test(c, failed_vector_keeps_the_write_protection_of_shared_pages);
 	tcase_add_test(c, vector_needs_wake_later_too);
 	return run_suite(s);
 }

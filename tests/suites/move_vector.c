@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Many ranges in one call: order, progress, mappings. */
+#include <sys/wait.h>
+
 #include "lib/child.h"
 #include "lib/moves.h"
 #include "lib/pin.h"
@@ -590,6 +592,439 @@ START_TEST(swapped_pages_among_others)
 }
 END_TEST
 
+/*
+ * Ranges of whole blocks that depend on one another. A block of the source may
+ * move by its page table or as a huge page; other ranges name the same block,
+ * or one page of it, before and after that.
+ */
+
+/* What moved wrongly shows when reverse mappings are walked, or at the end. */
+static void ck_survives(char *base, size_t pages, uint64_t first)
+{
+	ck_holds(base, pages, first);
+	ck_assert(page_out(base, pages));
+	ck_holds(base, pages, first);
+	unmap_pages(base, pages);
+}
+
+static char *map_blocks(size_t blocks, enum page_kind kind, uint64_t first)
+{
+	char *base;
+
+	if (kind == HUGE)
+		return map_thp(blocks, 0, first);
+	base = map_pages(blocks * BLOCK_PAGES, 0, SMALL);
+	fill(base, blocks * BLOCK_PAGES, first);
+	return base;
+}
+
+static char *block_at(void *base, size_t block)
+{
+	return page_at(base, block * BLOCK_PAGES);
+}
+
+/* Where the other ranges of a vector stand, seen from the two blocks. */
+enum neighbours {
+	ALONE = 0,
+	BEFORE = 1, /* one page before and one behind the blocks, named first */
+	BETWEEN = 2,
+	AFTER = 4,
+};
+
+/* Blocks 1 and 2 of four go to the same block; single pages go elsewhere. */
+static void two_blocks_to_one(enum page_kind kind, unsigned int neighbours)
+{
+	char *src = map_blocks(4, kind, TAG);
+	char *dst = map_pages(BLOCK_PAGES, 0, kind);
+	char *other = map_pages(BLOCK_PAGES, 0, SMALL);
+	char *a = block_at(src, 1), *b = block_at(src, 2);
+	struct vmremap_range ranges[8];
+	size_t nr = 0, whole, singles = 0;
+
+	if (neighbours & BEFORE) {
+		ranges[nr++] = range_of(other, src, 1);
+		ranges[nr++] = range_of(page_at(other, 1), block_at(src, 3), 1);
+		singles += 2;
+	}
+	ranges[nr++] = range_of(dst, a, BLOCK_PAGES);
+	if (neighbours & BETWEEN) {
+		ranges[nr++] = range_of(page_at(other, 9), page_at(src, 9), 1);
+		singles++;
+	}
+	whole = nr;
+	ranges[nr++] = range_of(dst, b, BLOCK_PAGES);
+	if (neighbours & AFTER)
+		ranges[nr++] = range_of(page_at(other, 20),
+					page_at(block_at(src, 3), 20), 1);
+	ck_movev_ends(ranges, nr, 0, EEXIST, BLOCK_PAGES + singles, whole);
+
+	ck_holds(dst, BLOCK_PAGES, TAG + BLOCK_PAGES);
+	ck_holes(a, BLOCK_PAGES);
+	ck_zero(a, BLOCK_PAGES);
+	ck_holds(b, BLOCK_PAGES, TAG + 2 * BLOCK_PAGES);
+	ck_holds(page_at(block_at(src, 3), 1), BLOCK_PAGES - 1,
+		 TAG + 3 * BLOCK_PAGES + 1);
+	ck_assert_uint_eq(count_present(other, BLOCK_PAGES), singles);
+	unmap_pages(src, 2 * BLOCK_PAGES);
+	unmap_pages(block_at(src, 3), BLOCK_PAGES);
+	ck_survives(dst, BLOCK_PAGES, TAG + BLOCK_PAGES);
+	ck_survives(b, BLOCK_PAGES, TAG + 2 * BLOCK_PAGES);
+	unmap_pages(other, BLOCK_PAGES);
+}
+
+static void two_blocks_to_one_in_all_places(enum page_kind kind)
+{
+	long before = status_kb("RssAnon");
+
+	two_blocks_to_one(kind, ALONE);
+	two_blocks_to_one(kind, BEFORE);
+	two_blocks_to_one(kind, AFTER);
+	two_blocks_to_one(kind, BEFORE | AFTER);
+	two_blocks_to_one(kind, BEFORE | BETWEEN | AFTER);
+	ck_assert_int_le(status_kb("RssAnon") - before, 512);
+}
+
+START_TEST(two_page_tables_to_one_place_fail_the_second_time)
+{
+	two_blocks_to_one_in_all_places(SMALL);
+}
+END_TEST
+
+START_TEST(two_huge_pages_to_one_place_fail_the_second_time)
+{
+	two_blocks_to_one_in_all_places(HUGE);
+}
+END_TEST
+
+static void second_block_replaces_the_first(enum page_kind kind)
+{
+	char *src = map_blocks(4, kind, TAG);
+	char *dst = map_pages(BLOCK_PAGES, 0, kind);
+	struct vmremap_range ranges[2] = {
+		range_of(dst, block_at(src, 1), BLOCK_PAGES),
+		range_of(dst, block_at(src, 2), BLOCK_PAGES),
+	};
+	long before = status_kb("RssAnon");
+
+	ck_movev_ends(ranges, 2, REPLACE, 0, 2 * BLOCK_PAGES, 2);
+	ck_holes(block_at(src, 1), 2 * BLOCK_PAGES);
+	ck_assert_int_le(status_kb("RssAnon"), before - (long)BLOCK / 1024 + 1024);
+	unmap_pages(src, 4 * BLOCK_PAGES);
+	ck_survives(dst, BLOCK_PAGES, TAG + 2 * BLOCK_PAGES);
+}
+
+START_TEST(second_block_to_one_place_replaces_the_first)
+{
+	second_block_replaces_the_first(SMALL);
+	second_block_replaces_the_first(HUGE);
+}
+END_TEST
+
+/* One page goes to where page 5 of a whole block is to go. */
+static void page_before_its_block(enum page_kind kind, bool dst_has_table)
+{
+	char *src = map_blocks(2, kind, TAG);
+	char *dst = map_pages(BLOCK_PAGES, 0, SMALL);
+	char *page = block_at(src, 1);
+	struct vmremap_range ranges[2] = {
+		range_of(page_at(dst, 5), page, 1),
+		range_of(dst, src, BLOCK_PAGES),
+	};
+
+	if (dst_has_table) {
+		fill(page_at(dst, 400), 1, OLD);
+		ck_sys(madvise(page_at(dst, 400), PAGE, MADV_DONTNEED));
+	}
+	ck_movev_ends(ranges, 2, 0, EEXIST, 1 + 5, 1);
+	ck_holds(dst, 5, TAG);
+	ck_holds(page_at(dst, 5), 1, TAG + BLOCK_PAGES);
+	ck_holes(page_at(dst, 6), BLOCK_PAGES - 6);
+	ck_holes(src, 5);
+	ck_holds(page_at(src, 5), BLOCK_PAGES - 5, TAG + 5);
+	ck_holes(page, 1);
+	ck_survives(page_at(src, 5), BLOCK_PAGES - 5, TAG + 5);
+	ck_survives(page_at(page, 1), BLOCK_PAGES - 1, TAG + BLOCK_PAGES + 1);
+	ck_survives(page_at(dst, 5), 1, TAG + BLOCK_PAGES);
+	ck_survives(dst, 5, TAG);
+	unmap_pages(src, 5);
+	unmap_pages(page, 1);
+	unmap_pages(page_at(dst, 6), BLOCK_PAGES - 6);
+}
+
+START_TEST(page_in_the_way_of_a_later_block_is_told_exactly)
+{
+	long before = status_kb("RssAnon");
+
+	page_before_its_block(SMALL, false);
+	page_before_its_block(SMALL, true);
+	page_before_its_block(HUGE, false);
+	page_before_its_block(HUGE, true);
+	ck_assert_int_le(status_kb("RssAnon") - before, 512);
+}
+END_TEST
+
+START_TEST(page_in_the_way_of_a_later_block_is_replaced)
+{
+	char *src = map_blocks(2, SMALL, TAG);
+	char *dst = map_pages(BLOCK_PAGES, 0, SMALL);
+	struct vmremap_range ranges[2] = {
+		range_of(page_at(dst, 5), block_at(src, 1), 1),
+		range_of(dst, src, BLOCK_PAGES),
+	};
+
+	ck_movev_ends(ranges, 2, REPLACE, 0, 1 + BLOCK_PAGES, 2);
+	ck_holes(src, BLOCK_PAGES + 1);
+	unmap_pages(src, 2 * BLOCK_PAGES);
+	ck_survives(dst, BLOCK_PAGES, TAG);
+}
+END_TEST
+
+/* A block with a hole moves away; then a page moves to where the hole was. */
+static void page_to_a_hole_of_a_moved_block(size_t dst_block, size_t page_block)
+{
+	char *base = map_pages(6 * BLOCK_PAGES, 0, SMALL);
+	char *src = block_at(base, 2), *dst = block_at(base, dst_block);
+	char *page = block_at(base, page_block);
+	struct vmremap_range ranges[2] = {
+		range_of(dst, src, BLOCK_PAGES),
+		range_of(page_at(src, 7), page, 1),
+	};
+
+	fill(src, BLOCK_PAGES, TAG);
+	ck_sys(madvise(page_at(src, 7), PAGE, MADV_DONTNEED));
+	fill(page, 1, OLD);
+	ck_movev_ends(ranges, 2, HOLES, 0, BLOCK_PAGES + 1, 2);
+	ck_holds(dst, 7, TAG);
+	ck_holes(page_at(dst, 7), 1);
+	ck_holds(page_at(dst, 8), BLOCK_PAGES - 8, TAG + 8);
+	ck_holes(src, 7);
+	ck_holds(page_at(src, 7), 1, OLD);
+	ck_holes(page_at(src, 8), BLOCK_PAGES - 8);
+	ck_holes(page, 1);
+	ck_survives(page_at(src, 7), 1, OLD);
+	ck_survives(page_at(dst, 8), BLOCK_PAGES - 8, TAG + 8);
+}
+
+START_TEST(page_moves_to_the_hole_of_a_block_that_moved_before)
+{
+	page_to_a_hole_of_a_moved_block(4, 3);
+	page_to_a_hole_of_a_moved_block(4, 0);
+	page_to_a_hole_of_a_moved_block(0, 5);
+	page_to_a_hole_of_a_moved_block(1, 3);
+}
+END_TEST
+
+static char *map_zero_pages(size_t pages)
+{
+	char *base = map_pages(pages, 0, SMALL);
+
+	/* Not by the very first access, which may bring a huge zero page. */
+	fill(base, 1, OLD);
+	ck_sys(madvise(base, PAGE, MADV_DONTNEED));
+	ck_zero(base, pages);
+	ck_assert_uint_eq(count_present(base, pages), pages);
+	return base;
+}
+
+/* The second range takes `pages` of the same block, from page `first` on. */
+static void zero_pages_twice(size_t first, size_t pages, size_t dst_page)
+{
+	char *src = map_zero_pages(BLOCK_PAGES);
+	char *dst = map_pages(3 * BLOCK_PAGES, 0, SMALL);
+	char *second = page_at(dst, dst_page);
+	struct vmremap_range ranges[2] = {
+		range_of(dst, src, BLOCK_PAGES),
+		range_of(second, page_at(src, first), pages),
+	};
+
+	ck_movev_ends(ranges, 2, 0, ENOENT, BLOCK_PAGES, 1);
+	ck_assert_uint_eq(count_present(dst, BLOCK_PAGES), BLOCK_PAGES);
+	ck_holes(src, BLOCK_PAGES);
+	ck_holes(second, pages);
+	ck_zero(dst, 3 * BLOCK_PAGES);
+}
+
+START_TEST(block_of_zero_pages_given_twice_fails_the_second_time)
+{
+	zero_pages_twice(0, 1, BLOCK_PAGES + 1);
+	zero_pages_twice(0, 1, BLOCK_PAGES);
+	zero_pages_twice(511, 1, 2 * BLOCK_PAGES + 511);
+	zero_pages_twice(3, 100, BLOCK_PAGES + 3);
+	zero_pages_twice(0, BLOCK_PAGES, BLOCK_PAGES);
+	zero_pages_twice(0, BLOCK_PAGES, 2 * BLOCK_PAGES);
+}
+END_TEST
+
+static void block_given_twice(enum page_kind kind, size_t dst_block)
+{
+	char *src = map_blocks(1, kind, TAG);
+	char *dst = map_pages(3 * BLOCK_PAGES, 0, kind);
+	struct vmremap_range ranges[2] = {
+		range_of(block_at(dst, 1), src, BLOCK_PAGES),
+		range_of(block_at(dst, dst_block), src, BLOCK_PAGES),
+	};
+
+	ck_movev_ends(ranges, 2, 0, ENOENT, BLOCK_PAGES, 1);
+	ck_arrived(block_at(dst, 1), src, BLOCK_PAGES, TAG);
+	ck_holes(block_at(dst, dst_block), BLOCK_PAGES);
+	unmap_pages(src, BLOCK_PAGES);
+	ck_survives(block_at(dst, 1), BLOCK_PAGES, TAG);
+}
+
+START_TEST(block_given_twice_fails_the_second_time)
+{
+	block_given_twice(SMALL, 0);
+	block_given_twice(SMALL, 2);
+	block_given_twice(HUGE, 0);
+	block_given_twice(HUGE, 2);
+}
+END_TEST
+
+/* The first page of a block goes on over other pages of the same block. */
+static void chain_within_a_block(unsigned int flags)
+{
+	char *base = map_pages(BLOCK_PAGES, 0, SMALL);
+	struct vmremap_range ranges[3] = {
+		range_of(page_at(base, 10), base, 1),
+		range_of(page_at(base, 20), page_at(base, 10), 1),
+		range_of(page_at(base, 5), page_at(base, 20), 1),
+	};
+
+	fill(base, 1, TAG);
+	fill(page_at(base, 100), 1, OLD);
+	ck_movev_ends(ranges, 2, flags, 0, 2, 2);
+	ck_holds(page_at(base, 20), 1, TAG);
+	ck_assert_uint_eq(count_present(base, BLOCK_PAGES), 2);
+
+	ranges[0] = range_of(base, page_at(base, 20), 1);
+	ck_movev_ends(ranges, 1, flags, 0, 1, 1);
+	ranges[0] = range_of(page_at(base, 10), base, 1);
+	ck_movev_ends(ranges, 3, flags, 0, 3, 3);
+	ck_holds(page_at(base, 5), 1, TAG);
+	ck_holds(page_at(base, 100), 1, OLD);
+	ck_assert_uint_eq(count_present(base, BLOCK_PAGES), 2);
+}
+
+START_TEST(page_moves_on_within_its_block)
+{
+	chain_within_a_block(0);
+	chain_within_a_block(HOLES);
+	chain_within_a_block(REPLACE);
+	chain_within_a_block(HOLES | REPLACE);
+}
+END_TEST
+
+/* Calls that could take for ever */
+
+#define TIB_PAGES ((1UL << 40) / PAGE)
+#define SPARSE_PAGES (40 * TIB_PAGES)
+#define SPARSE_RANGES 16
+
+static char *map_sparse(void)
+{
+	char *base = map_with(SPARSE_PAGES, 0, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_NORESERVE);
+
+	ck_assert_msg(base, "no room for %lu pages", SPARSE_PAGES);
+	return base;
+}
+
+START_TEST(huge_and_sparse_sources_end_soon)
+{
+	const size_t places[] = { 0, TIB_PAGES + 77, SPARSE_PAGES / 2,
+				  SPARSE_PAGES - 1 };
+	char *src = map_sparse(), *dst = map_sparse();
+	struct vmremap_range ranges[SPARSE_RANGES];
+	double begin = now();
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(places); i++)
+		fill(page_at(src, places[i]), 1, TAG + i);
+	for (i = 0; i < SPARSE_RANGES; i++)
+		ranges[i] = range_of(dst, src, SPARSE_PAGES);
+	ck_movev_ends(ranges, SPARSE_RANGES, HOLES, 0,
+		      SPARSE_RANGES * SPARSE_PAGES, SPARSE_RANGES);
+	ck_assert_msg(now() - begin < 10, "it took %.1f s", now() - begin);
+	for (i = 0; i < ARRAY_SIZE(places); i++)
+		ck_arrived(page_at(dst, places[i]), page_at(src, places[i]), 1,
+			   TAG + i);
+}
+END_TEST
+
+/* A call in a child, again and again until the child is killed. */
+static void killed_in_call(const struct vmremap_range *ranges, size_t nr,
+			   unsigned int flags, unsigned int milliseconds)
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	while (pid == 0)
+		vmremap_movev(dev, ranges, nr, flags, NULL, NULL);
+	usleep(milliseconds * 1000);
+	kill(pid, SIGKILL);
+	ck_assert_msg(ends_within(pid, 2, &status), "it goes on");
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+START_TEST(huge_and_sparse_sources_can_be_killed)
+{
+	char *src = map_sparse(), *dst = map_sparse();
+	struct vmremap_range ranges[SPARSE_RANGES];
+	size_t i;
+
+	for (i = 0; i < SPARSE_RANGES; i++)
+		ranges[i] = range_of(dst, src, SPARSE_PAGES);
+	killed_in_call(ranges, SPARSE_RANGES, HOLES, 50);
+	killed_in_call(ranges, SPARSE_RANGES, HOLES, 300);
+	killed_in_call(ranges, SPARSE_RANGES, HOLES | REPLACE, 300);
+}
+END_TEST
+
+START_TEST(many_ranges_over_many_mappings_can_be_killed)
+{
+	const size_t pages = 6000, nr = 60000;
+	char *src = map_pages(pages, 0, SMALL);
+	char *dst = map_pages(pages, 0, SMALL);
+	struct vmremap_range *ranges = calloc(nr, sizeof(*ranges));
+	size_t i;
+
+	ck_assert_ptr_nonnull(ranges);
+	cut_in_vmas(src, pages, 1);
+	cut_in_vmas(dst, pages, 1);
+	for (i = 0; i < nr; i++)
+		ranges[i] = range_of(dst, src, pages);
+	killed_in_call(ranges, nr, HOLES, 500);
+	/* The last one is not mapped, so that nothing ever moves. */
+	ranges[nr - 1].dst = PAGE;
+	killed_in_call(ranges, nr, 0, 500);
+}
+END_TEST
+
+static void add_blocks(Suite *s)
+{
+	TCase *c = add_case(s, "blocks");
+
+	tcase_add_test(c, two_page_tables_to_one_place_fail_the_second_time);
+	tcase_add_test(c, two_huge_pages_to_one_place_fail_the_second_time);
+	tcase_add_test(c, second_block_to_one_place_replaces_the_first);
+	tcase_add_test(c, page_in_the_way_of_a_later_block_is_told_exactly);
+	tcase_add_test(c, page_in_the_way_of_a_later_block_is_replaced);
+	tcase_add_test(c, page_moves_to_the_hole_of_a_block_that_moved_before);
+	tcase_add_test(c, block_of_zero_pages_given_twice_fails_the_second_time);
+	tcase_add_test(c, block_given_twice_fails_the_second_time);
+	tcase_add_test(c, page_moves_on_within_its_block);
+}
+
+static void add_endless(Suite *s)
+{
+	TCase *c = add_case(s, "endless");
+
+	tcase_add_test(c, huge_and_sparse_sources_end_soon);
+	tcase_add_test(c, huge_and_sparse_sources_can_be_killed);
+	tcase_add_test(c, many_ranges_over_many_mappings_can_be_killed);
+}
+
 int main(void)
 {
 	Suite *s = suite_create("move_vector");
@@ -623,5 +1058,7 @@ int main(void)
 	tcase_add_test(c, huge_page_moves_in_pieces);
 	tcase_add_test(c, shared_page_in_the_middle_is_told_exactly);
 	tcase_add_test(c, swapped_pages_among_others);
+	add_blocks(s);
+	add_endless(s);
 	return run_suite(s);
 }

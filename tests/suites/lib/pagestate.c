@@ -90,6 +90,11 @@ size_t count_soft_dirty(const void *base, size_t pages)
 	return count_entries(base, pages, PM_SOFT_DIRTY, PM_SOFT_DIRTY);
 }
 
+size_t count_write_protected(const void *base, size_t pages)
+{
+	return count_entries(base, pages, PM_UFFD_WP, PM_UFFD_WP);
+}
+
 size_t count_holes(const void *base, size_t pages)
 {
 	return count_entries(base, pages, PM_PRESENT | PM_SWAPPED, 0);

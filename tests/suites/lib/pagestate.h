@@ -8,10 +8,12 @@
 #define PM_PRESENT (1ULL << 63)
 #define PM_SWAPPED (1ULL << 62)
 #define PM_EXCLUSIVE (1ULL << 56)
+#define PM_UFFD_WP (1ULL << 57)
 #define PM_SOFT_DIRTY (1ULL << 55)
 #define PM_FRAME ((1ULL << 55) - 1)
 
 /* From the kernel's own list of /proc/kpageflags bits. */
+#define KPF_LOCKED (1ULL << 0)
 #define KPF_COMPOUND_HEAD (1ULL << 15)
 #define KPF_COMPOUND_TAIL (1ULL << 16)
 #define KPF_THP (1ULL << 22)
@@ -26,6 +28,7 @@ uint64_t kpageflags_of(const void *page);
 size_t count_present(const void *base, size_t pages);
 size_t count_swapped(const void *base, size_t pages);
 size_t count_soft_dirty(const void *base, size_t pages);
+size_t count_write_protected(const void *base, size_t pages);
 size_t count_flagged(const void *base, size_t pages, uint64_t flag);
 
 /* Neither in memory nor swapped out: a hole. */
