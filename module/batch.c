@@ -610,6 +610,7 @@ static __always_inline void note_walkers(struct vmremap_batch *batch,
 {
 	if (!COMPAT_RMAP_WALKERS_TRUST_OLD_MAPPING)
 		return;
+	/* The walker takes its reference, and then reads the mapping. */
 	smp_mb__after_atomic();
 	if (folio_ref_count(folio) >
 	    mapped + (folio_test_swapcache(folio) ? folio_nr_pages(folio) : 0))

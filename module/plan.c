@@ -146,7 +146,8 @@ static bool join_close(const struct vmremap_batch *batch, struct hull *hull,
 		       const struct vmremap_run *run)
 {
 	if (!batch->nr_runs || batch->flags & VMREMAP_MOVE_REPLACE ||
-	    hull->blocks || run->nr == PTRS_PER_PTE || run->hole || run->src < hull->src_end || run->dst < hull->dst_end ||
+	    hull->blocks || run->nr == PTRS_PER_PTE || run->hole ||
+	    run->src < hull->src_end || run->dst < hull->dst_end ||
 	    !same_block(run->src, run[-1].src) ||
 	    batch->nr_runs >= batch->try_runs ||
 	    hull->pages + run->nr > batch->max_pages)

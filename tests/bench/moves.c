@@ -48,7 +48,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
 		struct work work = works[i];
 
-		for (work.bytes = PAGE; work.bytes <= 64UL << 20; work.bytes *= 4)
+		for (work.bytes = PAGE; work.bytes <= 64UL << 20;
+		     work.bytes *= 4)
 			if (work.advice != MADV_HUGEPAGE ||
 			    work.bytes >= HUGE_PAGE)
 				measure(&work, rounds);

@@ -59,17 +59,22 @@ static const struct {
 	const char *back;
 	struct work work;
 } lines[] = {
-	{ "scatter pages at random", "gather them again",
+	{ "scatter pages at random",
+	  "gather them again",
 	  { "movev", 64 << 20, 0, MADV_NOHUGEPAGE, SHUFFLED } },
-	{ "2 MiB-congruent", NULL,
+	{ "2 MiB-congruent",
+	  NULL,
 	  { "move", 64 << 20, 0, MADV_NOHUGEPAGE, ONE_RANGE } },
-	{ "not congruent", NULL,
+	{ "not congruent",
+	  NULL,
 	  { "move-shifted", 64 << 20, 3 * PAGE, MADV_NOHUGEPAGE, ONE_RANGE } },
-	{ "huge pages", NULL,
+	{ "huge pages",
+	  NULL,
 	  { "move", 64 << 20, 0, MADV_HUGEPAGE, ONE_RANGE } },
 };
 
-static void print_rows(const char *what, size_t bytes, struct job *jobs, int way)
+static void print_rows(const char *what, size_t bytes, struct job *jobs,
+		       int way)
 {
 	double ours = 0;
 
@@ -90,7 +95,8 @@ static void print_rows(const char *what, size_t bytes, struct job *jobs, int way
 	}
 }
 
-static void compare(const char *there, const char *back, const struct work *work)
+static void compare(const char *there, const char *back,
+		    const struct work *work)
 {
 	struct job jobs[METHODS] = { 0 };
 

@@ -24,7 +24,8 @@ struct uffdio_move {
 #define UFFDIO_MOVE _IOWR(UFFDIO, 0x05, struct uffdio_move)
 #endif
 
-const char *const method_names[METHODS] = { "vmremap", "UFFDIO_MOVE", "memcpy" };
+const char *const method_names[METHODS] = { "vmremap", "UFFDIO_MOVE",
+					    "memcpy" };
 
 static int device = -1, userfault = -1;
 
@@ -148,7 +149,8 @@ static void move_by_memcpy(const struct vmremap_range *ranges, size_t nr)
 
 void job_move(const struct job *job, int method)
 {
-	static void (*const move[METHODS])(const struct vmremap_range *, size_t) = {
+	static void (*const move[METHODS])(const struct vmremap_range *,
+					   size_t) = {
 		[BY_VMREMAP] = move_by_vmremap,
 		[BY_UFFDIO_MOVE] = move_by_uffdio_move,
 		[BY_MEMCPY] = move_by_memcpy,
@@ -207,7 +209,8 @@ static void pick_ranges(struct job *job, const struct work *work)
 	}
 }
 
-void job_set_up(struct job *job, const struct work *work, int method, int rounds)
+void job_set_up(struct job *job, const struct work *work, int method,
+		int rounds)
 {
 	static const size_t room[][2] = {
 		[ONE_RANGE] = { 1, 1 },

@@ -14,14 +14,19 @@
 #define PAGE 4096UL
 #define HUGE_PAGE (2UL << 20)
 
-enum { BY_VMREMAP, BY_UFFDIO_MOVE, BY_MEMCPY, METHODS };
+enum {
+	BY_VMREMAP,
+	BY_UFFDIO_MOVE,
+	BY_MEMCPY,
+	METHODS
+};
 extern const char *const method_names[METHODS];
 
 /* How pages are picked. */
 enum pattern {
 	ONE_RANGE, /* all of it, as one range */
-	STRIDED, /* every fourth page, to every fourth page, in order */
-	SHUFFLED, /* every page, to a random one of an arena twice as large */
+	STRIDED,   /* every fourth page, to every fourth page, in order */
+	SHUFFLED,  /* every page, to a random one of an arena twice as large */
 };
 
 /**
@@ -58,11 +63,13 @@ struct job {
 void work_open(void);
 bool work_has_method(int method);
 
-void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void die(const char *format, ...)
+	__attribute__((format(printf, 1, 2), noreturn));
 double nanoseconds(void);
 char *map_arena(size_t length, size_t shift, int advice);
 
-void job_set_up(struct job *job, const struct work *work, int method, int rounds);
+void job_set_up(struct job *job, const struct work *work, int method,
+		int rounds);
 void job_tear_down(struct job *job);
 void job_move(const struct job *job, int method);
 void job_turn_around(struct job *job);
