@@ -431,16 +431,64 @@ static void unreserve(struct vmremap_batch *batch,
 	unlock_destination(batch);
 }
 
+/*
+ * The usual page: a small one, to a place that is free, in a batch whose runs
+ * cannot depend on one another. Anything else gets a closer look.
+ */
+static __always_inline bool lock_plain_entry(struct vmremap_batch *batch,
+					     pte_t pte, pte_t dst, void **slot)
+{
+	struct page *page;
+
+	if (!compat_pte_is_plain(pte) || !pte_none(dst))
+		return false;
+	page = compat_plain_pte_page(pte);
+	*slot = page;
+	return lock_small(batch, page);
+}
+
+/* Checks what the destination has, and then locks the source's page. */
+static noinline enum vmremap_stop
+lock_checked(struct vmremap_batch *batch, const struct vmremap_run *run,
+	     struct vmremap_block *block, unsigned int i, void **slot)
+{
+	const unsigned int flags = batch->flags;
+	unsigned long addr = run->src + i * PAGE_SIZE;
+	pte_t pte = ptep_get(&block->ptes[pte_index(addr)]);
+	enum vmremap_stop stop;
+
+	if (pte_none(pte) && flags & VMREMAP_MOVE_ALLOW_SRC_HOLES) {
+		*slot = NULL;
+		return is_reserved_hole(batch, block, addr) ? VMREMAP_CHANGED :
+							      VMREMAP_OK;
+	}
+	if (!run->dst_ptes)
+		return VMREMAP_EXISTS;
+	if (flags & VMREMAP_MOVE_REPLACE) {
+		if (vmremap_pte_is_marker(ptep_get(run->dst_ptes + i)))
+			return VMREMAP_BAD;
+	} else if (is_occupied(batch, run, i)) {
+		return VMREMAP_EXISTS;
+	}
+	if (batch->ends_here)
+		return VMREMAP_CHANGED;
+	stop = lock_entry(batch, run, addr, pte, slot);
+	if (!stop && batch->reserve) {
+		reserve(batch, run, i);
+		batch->ends_here = !*slot;
+	}
+	return stop;
+}
+
 /* Locks the pages of a run; how many it managed is left in stop_page. */
 static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 					   struct vmremap_run *run)
 {
-	const bool replace = batch->flags & VMREMAP_MOVE_REPLACE;
-	const bool skip = batch->flags & VMREMAP_MOVE_ALLOW_SRC_HOLES;
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+	const bool simple = batch->simple && run->dst_ptes;
 	void **slots = &batch->folios[run->first];
 	enum vmremap_stop stop = VMREMAP_OK;
-	pte_t *src;
+	pte_t *src, *dst = run->dst_ptes;
 	unsigned int i;
 
 	if (!block->ptes || !is_destination_there(batch, run))
@@ -449,37 +497,30 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 	if (batch->reserve && run->dst_ptes)
 		lock_destination(batch, run);
 	for (i = 0; i < run->nr; i++) {
-		unsigned long addr = run->src + i * PAGE_SIZE;
-		pte_t pte = ptep_get(src + i);
-
-		if (unlikely(pte_none(pte)) && skip) {
-			slots[i] = NULL;
-			if (!is_reserved_hole(batch, block, addr))
-				continue;
-			stop = VMREMAP_CHANGED;
-			break;
-		}
-		if (unlikely(!run->dst_ptes))
-			stop = VMREMAP_EXISTS;
-		else if (replace)
-			stop = vmremap_pte_is_marker(ptep_get(run->dst_ptes + i)) ?
-				       VMREMAP_BAD : VMREMAP_OK;
-		else if (is_occupied(batch, run, i))
-			stop = VMREMAP_EXISTS;
+		if (likely(simple) &&
+		    lock_plain_entry(batch, ptep_get(src + i),
+				     ptep_get(dst + i), &slots[i]))
+			continue;
+		stop = lock_checked(batch, run, block, i, &slots[i]);
 		if (stop)
 			break;
-		stop = batch->ends_here ? VMREMAP_CHANGED :
-					  lock_entry(batch, run, addr, pte,
-						     &slots[i]);
-		if (stop)
-			break;
-		if (batch->reserve) {
-			reserve(batch, run, i);
-			batch->ends_here = !slots[i];
-		}
 	}
 	batch->stop_page = i;
 	return stop;
+}
+
+/* The same for a single page, which is what vectors are mostly made of. */
+static __always_inline bool lock_single(struct vmremap_batch *batch,
+					const struct vmremap_run *run)
+{
+	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
+
+	return run->nr == 1 && batch->simple && run->dst_ptes && block->ptes &&
+	       !pmd_none(*run->dst_pmd) &&
+	       lock_plain_entry(batch,
+				ptep_get(&block->ptes[pte_index(run->src)]),
+				ptep_get(run->dst_ptes),
+				&batch->folios[run->first]);
 }
 
 /* A page table that moves as one. */
@@ -588,7 +629,7 @@ static enum vmremap_stop lock_pages(struct vmremap_batch *batch)
 			stop = lock_hole(batch);
 		else if (run->paired)
 			stop = lock_pair(batch, run);
-		else
+		else if (!lock_single(batch, run))
 			stop = lock_run(batch, run);
 		if (unlikely(stop))
 			break;
@@ -684,40 +725,76 @@ static noinline void move_unusual(struct vmremap_batch *batch,
 		unlock_moved_large(batch);
 }
 
-static noinline void move_run(struct vmremap_batch *batch, struct vmremap_run *run)
+/*
+ * Takes an entry from where it was put out of reach, and flushed: nobody else
+ * writes to it.
+ */
+static __always_inline pte_t take_source_entry(struct vmremap_batch *batch,
+					       const struct vmremap_block *block,
+					       unsigned long addr, pte_t *src)
+{
+	pte_t pte;
+
+	if (likely(block->kind == VMREMAP_BLOCK_TABLE))
+		return ptep_get_and_clear_full(batch->mm, addr, src, 1);
+	pte = *src;
+	*src = __pte(0);
+	return pte;
+}
+
+static __always_inline void move_page(struct vmremap_batch *batch,
+				      struct vmremap_run *run, unsigned int i,
+				      pgoff_t index, pte_t pte, void *slot)
+{
+	struct folio *folio = slot;
+
+	if (unlikely(!slot || slot_is_large(slot))) {
+		move_unusual(batch, run, i, pte, slot);
+		return;
+	}
+	rehome_folio(batch, folio, index);
+	set_pte_at(batch->mm, run->dst + i * PAGE_SIZE, run->dst_ptes + i,
+		   moved_entry(pte));
+	folio_unlock(folio);
+	note_walkers(batch, folio, 1);
+}
+
+static noinline void move_entries(struct vmremap_batch *batch,
+				struct vmremap_run *run)
 {
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
 	pte_t *src = &block->ptes[pte_index(run->src)];
-	const bool table = block->kind == VMREMAP_BLOCK_TABLE;
 	void **slots = &batch->folios[run->first];
 	unsigned int i;
+
+	for (i = 0; i < run->nr; i++) {
+		pte_t pte = take_source_entry(batch, block,
+					      run->src + i * PAGE_SIZE,
+					      src + i);
+
+		move_page(batch, run, i, index + i, pte, slots[i]);
+	}
+}
+
+static void move_run(struct vmremap_batch *batch, struct vmremap_run *run)
+{
+	struct vmremap_block *block;
+	pte_t pte;
 
 	/* All holes, above a huge page. */
 	if (unlikely(!run->dst_ptes))
 		return;
 	lock_destination(batch, run);
-	for (i = 0; i < run->nr; i++) {
-		struct folio *folio = slots[i];
-		pte_t pte;
-
-		/* Out of reach and flushed: nobody else writes to it. */
-		if (table)
-			pte = ptep_get_and_clear_full(batch->mm,
-						      run->src + i * PAGE_SIZE,
-						      src + i, 1);
-		else
-			pte = src[i], src[i] = __pte(0);
-		if (unlikely(!folio || slot_is_large(folio))) {
-			move_unusual(batch, run, i, pte, folio);
-			continue;
-		}
-		rehome_folio(batch, folio, index + i);
-		set_pte_at(batch->mm, run->dst + i * PAGE_SIZE,
-			   run->dst_ptes + i, moved_entry(pte));
-		folio_unlock(folio);
-		note_walkers(batch, folio, 1);
+	if (run->nr > 1) {
+		move_entries(batch, run);
+		return;
 	}
+	block = vmremap_span_block(&batch->span, run->src);
+	pte = take_source_entry(batch, block, run->src,
+				&block->ptes[pte_index(run->src)]);
+	move_page(batch, run, 0, linear_page_index(batch->dst_vma, run->dst),
+		  pte, batch->folios[run->first]);
 }
 
 /* Marks a whole table soft-dirty while it is out of reach. */

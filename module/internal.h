@@ -228,6 +228,7 @@ struct vmremap_cursor {
  * @span: the source's addresses, while they are out of reach
  * @reserve: mark destinations as they are checked, so that a second move to
  *	one of them, or from one of them, is found
+ * @simple: two VMAs, nothing to replace, no marks: most checks need not be made
  * @sentinel: that mark
  * @ends_here: the last page was a zero page, which has no lock to tell a second
  *	move of it by; so no later move may join the batch
@@ -264,6 +265,7 @@ struct vmremap_batch {
 	unsigned long span_end;
 	struct vmremap_span span;
 	bool reserve;
+	bool simple;
 	bool ends_here;
 	pte_t sentinel;
 	spinlock_t *held_ptl;

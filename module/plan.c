@@ -537,6 +537,8 @@ static int prepare_anon_vma(struct vmremap_batch *batch)
 
 static void set_mappings(struct vmremap_batch *batch)
 {
+	batch->simple = !batch->reserve && batch->src_vma != batch->dst_vma &&
+			!(batch->flags & VMREMAP_MOVE_REPLACE);
 	batch->src_mapping = compat_anon_mapping(batch->src_vma->anon_vma);
 	batch->dst_mapping = compat_anon_mapping(batch->dst_vma->anon_vma);
 }
