@@ -646,8 +646,9 @@ static void guard_is_not_replaced(unsigned int flags, size_t guarded)
 	ck_assert(page_out(page_at(from, guarded), BLOCK_PAGES - guarded));
 	ck_holds(page_at(from, guarded), BLOCK_PAGES - guarded, TAG + guarded);
 	ck_sys(madvise(page_at(to, guarded), PAGE, MADV_GUARD_REMOVE_));
+	/* The child of before may still count as one who shares them. */
 	ck_move(page_at(to, guarded), page_at(from, guarded),
-		BLOCK_PAGES - guarded, flags);
+		BLOCK_PAGES - guarded, flags | UNSHARE);
 	ck_arrived(to, from, BLOCK_PAGES, TAG);
 }
 

@@ -693,7 +693,9 @@ static void *keep_storing(void *unused)
 			continue;
 		}
 		round = store.round;
-		for (i = random_below(&seed, 4000); i; i--)
+		/* The moment that counts is short, and may come soon or late. */
+		i = random_below(&seed, 1UL << random_below(&seed, 17));
+		for (; i; i--)
 			__asm__ volatile("" ::: "memory");
 		for (i = 0; !store.over; i++) {
 			if (i && *store.word != i)
@@ -701,6 +703,8 @@ static void *keep_storing(void *unused)
 			*store.word = i + 1;
 			store.stores++;
 		}
+		if (i && *store.word != i)
+			store.lost++;
 		store.answered = round;
 	}
 	return unused;
@@ -732,7 +736,7 @@ static void fail_there(char *to, char *from)
 
 static void stores_survive(int error)
 {
-	const size_t pages = 64;
+	const size_t pages = 8;
 	size_t rounds = 0;
 	pthread_t thread;
 
@@ -743,9 +747,8 @@ static void stores_survive(int error)
 	start_clock(0.5);
 	thread = start(keep_storing, NULL);
 	while (now() < deadline) {
-		uint64_t last;
-
-		fill(src, pages, TAG);
+		*(volatile char *)src = 1;
+		*(volatile char *)page_at(src, 1) = 1;
 		if (error == ENOENT)
 			ck_sys(madvise(src, PAGE, MADV_DONTNEED));
 		map_again(dst, pages);
@@ -760,9 +763,6 @@ static void stores_survive(int error)
 		store.over = true;
 		while (store.answered != rounds)
 			sched_yield();
-		last = *store.word;
-		usleep(10);
-		ck_assert_uint_eq(*store.word, last);
 		ck_assert_msg(!store.lost, "%zu of %zu stores lost in round %zu",
 			      store.lost, store.stores, rounds);
 	}
