@@ -81,24 +81,25 @@ void vmremap_batch_free(struct vmremap_batch *batch)
 }
 
 /*
- * A slot of @folios: nothing where there is a hole or the zero page, a small
- * folio, or a marked page of a large one.
+ * A slot of @folios: a small folio; or, with a mark, a page of a large one; or
+ * the mark alone, where there is a hole or the zero page.
  */
-#define LARGE_MARK 1UL
+#define UNUSUAL_MARK 1UL
+#define NO_FOLIO ((void *)UNUSUAL_MARK)
 
 static void *large_slot(struct page *page)
 {
-	return (void *)((unsigned long)page | LARGE_MARK);
+	return (void *)((unsigned long)page | UNUSUAL_MARK);
 }
 
-static bool slot_is_large(void *slot)
+static __always_inline bool slot_is_unusual(void *slot)
 {
-	return (unsigned long)slot & LARGE_MARK;
+	return (unsigned long)slot & UNUSUAL_MARK;
 }
 
 static struct page *large_page(void *slot)
 {
-	return (struct page *)((unsigned long)slot & ~LARGE_MARK);
+	return (struct page *)((unsigned long)slot & ~UNUSUAL_MARK);
 }
 
 /* A source entry, wherever it is kept while the span is open. */
@@ -257,13 +258,12 @@ static noinline enum vmremap_stop why_special(const struct vmremap_batch *batch,
 }
 
 /* The usual case: a small page that belongs to nobody but the source's VMA. */
-static __always_inline bool lock_small(struct vmremap_batch *batch,
-				       struct page *page)
+static __always_inline bool lock_small(void *mapping, struct page *page)
 {
 	struct folio *folio = (struct folio *)page;
 
-	return compat_small_and_exclusive(page) &&
-	       (void *)folio->mapping == batch->src_mapping &&
+	return compat_exclusive_no_head(page) &&
+	       (void *)folio->mapping == mapping &&
 	       (unsigned int)folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS &&
 	       folio_trylock(folio);
 }
@@ -293,7 +293,7 @@ static noinline enum vmremap_stop
 lock_unusual(struct vmremap_batch *batch, const struct vmremap_run *run,
 	     unsigned long addr, pte_t pte, void **slot)
 {
-	*slot = NULL;
+	*slot = NO_FOLIO;
 	if (pte_none(pte))
 		return lock_hole(batch);
 	if (!pte_present(pte))
@@ -314,7 +314,7 @@ lock_entry(struct vmremap_batch *batch, const struct vmremap_run *run,
 	if (unlikely(!compat_pte_is_plain(pte)))
 		return lock_unusual(batch, run, addr, pte, slot);
 	page = compat_plain_pte_page(pte);
-	if (unlikely(!lock_small(batch, page)))
+	if (unlikely(!lock_small(batch->src_mapping, page)))
 		return lock_other(batch, run, addr, page, slot);
 	*slot = page;
 	return VMREMAP_OK;
@@ -325,9 +325,9 @@ static void unlock_slot(struct vmremap_batch *batch, void *slot)
 {
 	struct folio *folio = slot;
 
-	if (!slot)
+	if (slot == NO_FOLIO)
 		return;
-	if (slot_is_large(slot)) {
+	if (slot_is_unusual(slot)) {
 		folio = page_folio(large_page(slot));
 		if (folio == batch->large)
 			return;
@@ -435,16 +435,16 @@ static void unreserve(struct vmremap_batch *batch,
  * The usual page: a small one, to a place that is free, in a batch whose runs
  * cannot depend on one another. Anything else gets a closer look.
  */
-static __always_inline bool lock_plain_entry(struct vmremap_batch *batch,
-					     pte_t pte, pte_t dst, void **slot)
+static __always_inline bool lock_plain_entry(void *mapping, pte_t pte,
+					     void **slot)
 {
 	struct page *page;
 
-	if (!compat_pte_is_plain(pte) || !pte_none(dst))
+	if (!compat_pte_is_plain(pte))
 		return false;
 	page = compat_plain_pte_page(pte);
 	*slot = page;
-	return lock_small(batch, page);
+	return lock_small(mapping, page);
 }
 
 /* Checks what the destination has, and then locks the source's page. */
@@ -458,7 +458,7 @@ lock_checked(struct vmremap_batch *batch, const struct vmremap_run *run,
 	enum vmremap_stop stop;
 
 	if (pte_none(pte) && flags & VMREMAP_MOVE_ALLOW_SRC_HOLES) {
-		*slot = NULL;
+		*slot = NO_FOLIO;
 		return is_reserved_hole(batch, block, addr) ? VMREMAP_CHANGED :
 							      VMREMAP_OK;
 	}
@@ -475,7 +475,7 @@ lock_checked(struct vmremap_batch *batch, const struct vmremap_run *run,
 	stop = lock_entry(batch, run, addr, pte, slot);
 	if (!stop && batch->reserve) {
 		reserve(batch, run, i);
-		batch->ends_here = !*slot;
+		batch->ends_here = *slot == NO_FOLIO;
 	}
 	return stop;
 }
@@ -486,6 +486,7 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 {
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	const bool simple = batch->simple && run->dst_ptes;
+	void *const mapping = batch->src_mapping;
 	void **slots = &batch->folios[run->first];
 	enum vmremap_stop stop = VMREMAP_OK;
 	pte_t *src, *dst = run->dst_ptes;
@@ -497,9 +498,8 @@ static noinline enum vmremap_stop lock_run(struct vmremap_batch *batch,
 	if (batch->reserve && run->dst_ptes)
 		lock_destination(batch, run);
 	for (i = 0; i < run->nr; i++) {
-		if (likely(simple) &&
-		    lock_plain_entry(batch, ptep_get(src + i),
-				     ptep_get(dst + i), &slots[i]))
+		if (likely(simple) && pte_none(ptep_get(dst + i)) &&
+		    lock_plain_entry(mapping, ptep_get(src + i), &slots[i]))
 			continue;
 		stop = lock_checked(batch, run, block, i, &slots[i]);
 		if (stop)
@@ -516,11 +516,18 @@ static __always_inline bool lock_single(struct vmremap_batch *batch,
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 
 	return run->nr == 1 && batch->simple && run->dst_ptes && block->ptes &&
-	       !pmd_none(*run->dst_pmd) &&
-	       lock_plain_entry(batch,
+	       !pmd_none(*run->dst_pmd) && pte_none(ptep_get(run->dst_ptes)) &&
+	       lock_plain_entry(batch->src_mapping,
 				ptep_get(&block->ptes[pte_index(run->src)]),
-				ptep_get(run->dst_ptes),
 				&batch->folios[run->first]);
+}
+
+static noinline enum vmremap_stop
+lock_table_entry(struct vmremap_batch *batch, const struct vmremap_run *run,
+		 unsigned int i, pte_t pte)
+{
+	return lock_entry(batch, run, run->src + i * PAGE_SIZE, pte,
+			  &batch->folios[run->first + i]);
 }
 
 /* A page table that moves as one. */
@@ -529,21 +536,23 @@ static noinline enum vmremap_stop lock_table(struct vmremap_batch *batch,
 					     struct vmremap_block *block)
 {
 	void **slots = &batch->folios[run->first];
-	pte_t *src = block->ptes;
-	pte_t common = ptep_get(src);
+	void *const mapping = batch->src_mapping;
+	const pte_t *src = block->ptes;
+	pte_t common = src[0];
 	enum vmremap_stop stop;
 	unsigned int i;
 
 	for (i = 0; i < PTRS_PER_PTE; i++) {
-		pte_t pte = ptep_get(src + i);
+		pte_t pte = READ_ONCE(src[i]);
 
-		stop = lock_entry(batch, run, run->src + i * PAGE_SIZE, pte,
-				  &slots[i]);
-		if (unlikely(stop)) {
+		common = compat_pte_common(common, pte);
+		if (likely(lock_plain_entry(mapping, pte, &slots[i])))
+			continue;
+		stop = lock_table_entry(batch, run, i, pte);
+		if (stop) {
 			batch->stop_page = i;
 			return stop;
 		}
-		common = compat_pte_common(common, pte);
 	}
 	/* Holes and zero pages may hide it; then it is marked once more. */
 	block->soft_dirty = pte_soft_dirty(common);
@@ -714,14 +723,15 @@ static noinline void move_unusual(struct vmremap_batch *batch,
 				  pte_t pte, void *slot)
 {
 	unsigned long dst = run->dst + i * PAGE_SIZE;
+	bool large = slot != NO_FOLIO;
 
-	if (slot)
+	if (large)
 		rehome_large(batch, run, large_page(slot),
 			     run->src + i * PAGE_SIZE);
 	/* A hole may have been marked since: as a later run's destination. */
 	if (!pte_none(pte) && !pte_same(pte, batch->sentinel))
 		set_pte_at(batch->mm, dst, run->dst_ptes + i, moved_entry(pte));
-	if (slot)
+	if (large)
 		unlock_moved_large(batch);
 }
 
@@ -748,7 +758,7 @@ static __always_inline void move_page(struct vmremap_batch *batch,
 {
 	struct folio *folio = slot;
 
-	if (unlikely(!slot || slot_is_large(slot))) {
+	if (unlikely(slot_is_unusual(slot))) {
 		move_unusual(batch, run, i, pte, slot);
 		return;
 	}
@@ -828,12 +838,23 @@ static void hang_tables(struct vmremap_batch *batch,
 	}
 }
 
+static noinline void move_table_unusual(struct vmremap_batch *batch,
+					const struct vmremap_run *run,
+					unsigned int i, void *slot)
+{
+	if (slot == NO_FOLIO)
+		return;
+	rehome_large(batch, run, large_page(slot), run->src + i * PAGE_SIZE);
+	unlock_moved_large(batch);
+}
+
 static noinline void move_table(struct vmremap_batch *batch,
 				struct vmremap_run *run,
 				struct vmremap_block *block)
 {
 	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
 	void **slots = &batch->folios[run->first];
+	void *const mapping = batch->dst_mapping;
 	unsigned int i;
 
 	if (!block->soft_dirty)
@@ -843,15 +864,12 @@ static noinline void move_table(struct vmremap_batch *batch,
 	for (i = 0; i < PTRS_PER_PTE; i++) {
 		struct folio *folio = slots[i];
 
-		if (unlikely(!folio))
-			continue;
-		if (unlikely(slot_is_large(folio))) {
-			rehome_large(batch, run, large_page(folio),
-				     run->src + i * PAGE_SIZE);
-			unlock_moved_large(batch);
+		if (unlikely(slot_is_unusual(folio))) {
+			move_table_unusual(batch, run, i, folio);
 			continue;
 		}
-		rehome_folio(batch, folio, index + i);
+		WRITE_ONCE(folio->mapping, mapping);
+		folio->index = index + i;
 		folio_unlock(folio);
 		note_walkers(batch, folio, 1);
 	}

@@ -132,10 +132,11 @@ static inline int compat_try_share(struct folio *folio, struct page *page)
 }
 
 /*
- * Whether a page is one of its own, not a part of a large folio, and exclusive.
+ * Whether a page is exclusive and does not begin a large folio. The tail of one
+ * passes too: it is told by its mapping, which is never that of a VMA.
  * PageAnonExclusive() would have to think of hugetlb.
  */
-static __always_inline bool compat_small_and_exclusive(struct page *page)
+static __always_inline bool compat_exclusive_no_head(const struct page *page)
 {
 	const unsigned long mask = BIT(PG_anon_exclusive) | BIT(PG_head);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
@@ -144,7 +145,7 @@ static __always_inline bool compat_small_and_exclusive(struct page *page)
 	unsigned long flags = READ_ONCE(page->flags);
 #endif
 
-	return (flags & mask) == BIT(PG_anon_exclusive) && !PageTail(page);
+	return (flags & mask) == BIT(PG_anon_exclusive);
 }
 
 /*
