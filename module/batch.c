@@ -739,9 +739,10 @@ static noinline void move_unusual(struct vmremap_batch *batch,
  * Takes an entry from where it was put out of reach, and flushed: nobody else
  * writes to it.
  */
-static __always_inline pte_t take_source_entry(struct vmremap_batch *batch,
-					       const struct vmremap_block *block,
-					       unsigned long addr, pte_t *src)
+static __always_inline pte_t
+take_source_entry(struct vmremap_batch *batch,
+		  const struct vmremap_block *block, unsigned long addr,
+		  pte_t *src)
 {
 	pte_t pte;
 
@@ -770,7 +771,7 @@ static __always_inline void move_page(struct vmremap_batch *batch,
 }
 
 static noinline void move_entries(struct vmremap_batch *batch,
-				struct vmremap_run *run)
+				  struct vmremap_run *run)
 {
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
 	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);

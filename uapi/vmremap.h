@@ -152,11 +152,14 @@ struct vmremap_range {
  *	EEXIST	the destination has a page here, and REPLACE is not given
  *	EBUSY	the page is pinned (DMA, io_uring); or shared, and UNSHARE is
  *		not given
- *	EFAULT	a guard, poison or write-protect marker, a page with a hardware
- *		error, or device memory
+ *	EFAULT	a guard, poison or write-protect marker (with REPLACE also in
+ *		the destination), a page with a hardware error, or device memory
  *	EAGAIN	the kernel kept the page busy for too long; try again
  *	ENOMEM	no memory to read it in or to copy it
  *	EINTR	a fatal signal came
+ * Swapped pages are read in without the lock that keeps the mappings as they
+ * are. If another thread changes the mappings meanwhile, errors of the first
+ * kind may come after a part has moved.
  */
 struct vmremap_move {
 	__u32 size;

@@ -25,14 +25,21 @@ struct request {
 };
 
 static const struct request query = {
-	"QUERY", VMREMAP_IOC_QUERY, sizeof(struct vmremap_query), 1,
+	"QUERY",
+	VMREMAP_IOC_QUERY,
+	sizeof(struct vmremap_query),
+	1,
 };
 static const struct request move = {
-	"MOVE", VMREMAP_IOC_MOVE, sizeof(struct vmremap_move),
+	"MOVE",
+	VMREMAP_IOC_MOVE,
+	sizeof(struct vmremap_move),
 	VMREMAP_MOVE_FLAGS + 1,
 };
 static const struct request movev = {
-	"MOVEV", VMREMAP_IOC_MOVEV, sizeof(struct vmremap_movev),
+	"MOVEV",
+	VMREMAP_IOC_MOVEV,
+	sizeof(struct vmremap_movev),
 	VMREMAP_MOVE_FLAGS + 1,
 };
 
@@ -95,11 +102,11 @@ static char *request_room(void)
 			      rc_, strerror(errno), strerror(error));      \
 	} while (0)
 
-#define ck_ioctl_works(kind, number, request)                              \
-	do {                                                               \
-		int rc_ = ioctl(dev, number, request);                     \
-		ck_assert_msg(rc_ == 0, "%s: %s", (kind)->name,            \
-			      strerror(errno));                            \
+#define ck_ioctl_works(kind, number, request)                   \
+	do {                                                    \
+		int rc_ = ioctl(dev, number, request);          \
+		ck_assert_msg(rc_ == 0, "%s: %s", (kind)->name, \
+			      strerror(errno));                 \
 	} while (0)
 
 static void ck_moved_if_it_moves(const struct request *kind)
@@ -256,83 +263,83 @@ static void encoded_size_is_not_minded(const struct request *kind)
 	}
 }
 
-#define TESTS_OF(kind)                                                     \
-	START_TEST(kind##_short_struct_is_refused)                         \
-	{                                                                  \
-		short_struct_is_refused(&kind);                            \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_right_struct_works)                              \
-	{                                                                  \
-		right_struct_works(&kind);                                 \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_longer_struct_with_zero_tail_works)              \
-	{                                                                  \
-		longer_struct_works(&kind, kind.size + 64);                \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_struct_of_a_page_works)                          \
-	{                                                                  \
-		longer_struct_works(&kind, PAGE);                          \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_dirty_tail_is_too_big)                           \
-	{                                                                  \
-		dirty_tail_is_too_big(&kind);                              \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_more_than_a_page_is_too_big)                     \
-	{                                                                  \
-		more_than_a_page_is_too_big(&kind);                        \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_unknown_flags_are_refused)                       \
-	{                                                                  \
-		unknown_flags_are_refused(&kind);                          \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_bad_pointers_fault)                              \
-	{                                                                  \
-		bad_pointers_fault(&kind);                                 \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_struct_at_the_end_of_memory_works)               \
-	{                                                                  \
-		struct_at_the_end_of_memory_works(&kind);                  \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_longer_struct_past_memory_faults)                \
-	{                                                                  \
-		longer_struct_past_memory_faults(&kind);                   \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_read_only_struct_faults)                         \
-	{                                                                  \
-		read_only_struct_faults(&kind);                            \
-	}                                                                  \
-	END_TEST                                                           \
-	START_TEST(kind##_encoded_size_is_not_minded)                      \
-	{                                                                  \
-		encoded_size_is_not_minded(&kind);                         \
-	}                                                                  \
-	END_TEST                                                           \
-	static void add_tests_of_##kind(Suite *s)                          \
-	{                                                                  \
-		TCase *c = add_case(s, #kind);                             \
-		tcase_add_checked_fixture(c, make_data, NULL);             \
-		tcase_add_test(c, kind##_short_struct_is_refused);         \
-		tcase_add_test(c, kind##_right_struct_works);              \
+#define TESTS_OF(kind)                                                        \
+	START_TEST(kind##_short_struct_is_refused)                            \
+	{                                                                     \
+		short_struct_is_refused(&kind);                               \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_right_struct_works)                                 \
+	{                                                                     \
+		right_struct_works(&kind);                                    \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_longer_struct_with_zero_tail_works)                 \
+	{                                                                     \
+		longer_struct_works(&kind, kind.size + 64);                   \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_struct_of_a_page_works)                             \
+	{                                                                     \
+		longer_struct_works(&kind, PAGE);                             \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_dirty_tail_is_too_big)                              \
+	{                                                                     \
+		dirty_tail_is_too_big(&kind);                                 \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_more_than_a_page_is_too_big)                        \
+	{                                                                     \
+		more_than_a_page_is_too_big(&kind);                           \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_unknown_flags_are_refused)                          \
+	{                                                                     \
+		unknown_flags_are_refused(&kind);                             \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_bad_pointers_fault)                                 \
+	{                                                                     \
+		bad_pointers_fault(&kind);                                    \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_struct_at_the_end_of_memory_works)                  \
+	{                                                                     \
+		struct_at_the_end_of_memory_works(&kind);                     \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_longer_struct_past_memory_faults)                   \
+	{                                                                     \
+		longer_struct_past_memory_faults(&kind);                      \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_read_only_struct_faults)                            \
+	{                                                                     \
+		read_only_struct_faults(&kind);                               \
+	}                                                                     \
+	END_TEST                                                              \
+	START_TEST(kind##_encoded_size_is_not_minded)                         \
+	{                                                                     \
+		encoded_size_is_not_minded(&kind);                            \
+	}                                                                     \
+	END_TEST                                                              \
+	static void add_tests_of_##kind(Suite *s)                             \
+	{                                                                     \
+		TCase *c = add_case(s, #kind);                                \
+		tcase_add_checked_fixture(c, make_data, NULL);                \
+		tcase_add_test(c, kind##_short_struct_is_refused);            \
+		tcase_add_test(c, kind##_right_struct_works);                 \
 		tcase_add_test(c, kind##_longer_struct_with_zero_tail_works); \
-		tcase_add_test(c, kind##_struct_of_a_page_works);          \
-		tcase_add_test(c, kind##_dirty_tail_is_too_big);           \
-		tcase_add_test(c, kind##_more_than_a_page_is_too_big);     \
-		tcase_add_test(c, kind##_unknown_flags_are_refused);       \
-		tcase_add_test(c, kind##_bad_pointers_fault);              \
-		tcase_add_test(c, kind##_struct_at_the_end_of_memory_works); \
-		tcase_add_test(c, kind##_longer_struct_past_memory_faults); \
-		tcase_add_test(c, kind##_read_only_struct_faults);         \
-		tcase_add_test(c, kind##_encoded_size_is_not_minded);      \
+		tcase_add_test(c, kind##_struct_of_a_page_works);             \
+		tcase_add_test(c, kind##_dirty_tail_is_too_big);              \
+		tcase_add_test(c, kind##_more_than_a_page_is_too_big);        \
+		tcase_add_test(c, kind##_unknown_flags_are_refused);          \
+		tcase_add_test(c, kind##_bad_pointers_fault);                 \
+		tcase_add_test(c, kind##_struct_at_the_end_of_memory_works);  \
+		tcase_add_test(c, kind##_longer_struct_past_memory_faults);   \
+		tcase_add_test(c, kind##_read_only_struct_faults);            \
+		tcase_add_test(c, kind##_encoded_size_is_not_minded);         \
 	}
 
 TESTS_OF(query)
@@ -357,8 +364,8 @@ END_TEST
 
 START_TEST(query_lists_the_operations)
 {
-	const uint64_t all = 1ULL << VMREMAP_OP_QUERY | 1ULL << VMREMAP_OP_MOVE |
-			     1ULL << VMREMAP_OP_MOVEV;
+	const uint64_t all = 1ULL << VMREMAP_OP_QUERY |
+			     1ULL << VMREMAP_OP_MOVE | 1ULL << VMREMAP_OP_MOVEV;
 	struct vmremap_query q = ask();
 
 	ck_assert_uint_eq(q.ops & all, all);
@@ -458,7 +465,8 @@ START_TEST(other_magic_is_no_operation)
 	char *request = request_room();
 
 	write_request(&move, request);
-	ck_ioctl_fails(&other, _IOWR(0xF6, VMREMAP_OP_MOVE, struct vmremap_move),
+	ck_ioctl_fails(&other,
+		       _IOWR(0xF6, VMREMAP_OP_MOVE, struct vmremap_move),
 		       request, ENOTTY);
 	ck_nothing_moved();
 }
@@ -633,8 +641,8 @@ START_TEST(device_opens_many_times)
 
 	ck_assert_int_ge(other, 0);
 	ck_assert_int_ne(other, dev);
-	ck_assert_int_eq(vmremap_move(other, dst, src, DATA_PAGES * PAGE, 0,
-				      NULL), 0);
+	ck_assert_int_eq(
+		vmremap_move(other, dst, src, DATA_PAGES * PAGE, 0, NULL), 0);
 	ck_assert_int_eq(vmremap_close(other), 0);
 	ck_move(src, dst, DATA_PAGES, 0);
 	ck_holds(src, DATA_PAGES, TAG);
@@ -693,7 +701,8 @@ static bool child_moves_its_own(void *unused)
 	fill(src, DATA_PAGES, CHILD_TAG);
 	if (vmremap_move(dev, dst, src, DATA_PAGES * PAGE, 0, &moved))
 		return false;
-	return moved == DATA_PAGES * PAGE && holds(dst, DATA_PAGES, CHILD_TAG) &&
+	return moved == DATA_PAGES * PAGE &&
+	       holds(dst, DATA_PAGES, CHILD_TAG) &&
 	       count_holes(src, DATA_PAGES) == DATA_PAGES;
 }
 

@@ -412,7 +412,8 @@ static void ck_every(char *base, size_t pages, size_t step, uint64_t first)
 {
 	size_t i;
 
-	ck_assert_uint_eq(count_present(base, pages), (pages + step - 1) / step);
+	ck_assert_uint_eq(count_present(base, pages),
+			  (pages + step - 1) / step);
 	for (i = 0; i < pages; i += step)
 		ck_holds(page_at(base, i), 1, first + i);
 }
@@ -1013,7 +1014,8 @@ START_TEST(moved_pages_can_be_remapped)
 	fill(src, 600, TAG);
 	ck_move(dst, src, 600, 0);
 	ck_assert_ptr_eq(mremap(dst, 600 * PAGE, 600 * PAGE,
-				MREMAP_MAYMOVE | MREMAP_FIXED, new), new);
+				MREMAP_MAYMOVE | MREMAP_FIXED, new),
+			 new);
 	ck_holds(new, 600, TAG);
 	ck_move(src, new, 600, REPLACE);
 	ck_arrived(src, new, 600, TAG);
@@ -1245,7 +1247,8 @@ static void add_holes(Suite *s)
 	tcase_add_test(c, empty_tables_before_a_failure_count_as_moved);
 	tcase_add_test(c, allowed_holes_may_be_whole_page_tables);
 	tcase_add_test(c, replace_with_holes_makes_holes);
-	tcase_add_test(c, replace_by_an_untouched_source_empties_the_destination);
+	tcase_add_test(c,
+		       replace_by_an_untouched_source_empties_the_destination);
 	tcase_add_test(c, zero_pages_move);
 	tcase_add_test(c, zero_pages_move_between_others);
 }

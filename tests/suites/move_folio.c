@@ -552,7 +552,8 @@ static char *map_thp_in_parts(void)
 
 	for (i = 9; i < PAGES; i += BLOCK_PAGES) {
 		ck_sys(mprotect(page_at(base, i), PAGE, PROT_READ));
-		ck_sys(mprotect(page_at(base, i), PAGE, PROT_READ | PROT_WRITE));
+		ck_sys(mprotect(page_at(base, i), PAGE,
+				PROT_READ | PROT_WRITE));
 	}
 	ck_assert_uint_eq(count_huge(base), 0);
 	ck_assert_uint_eq(count_large(base, PAGES), PAGES);
@@ -852,8 +853,8 @@ static void counters_do_not_drift(char *src, char *dst, size_t pages)
 
 START_TEST(huge_page_counters_do_not_drift)
 {
-	counters_do_not_drift(map_thp(BLOCKS, 0, TAG), map_pages(PAGES, 0, HUGE),
-			      PAGES);
+	counters_do_not_drift(map_thp(BLOCKS, 0, TAG),
+			      map_pages(PAGES, 0, HUGE), PAGES);
 }
 END_TEST
 
@@ -1019,8 +1020,8 @@ static void replace_in_zero_device(char *src, bool holes, size_t from,
 		ck_assert_int_le(status_kb("RssAnon"),
 				 used - (long)(BLOCK / 1024) + 1024);
 	unmap_pages(dst, PAGES);
-	ck_assert_int_le(labs(status_kb("RssAnon") - unused), 1024 +
-			 (holes ? 0 : (long)pages * 4));
+	ck_assert_int_le(labs(status_kb("RssAnon") - unused),
+			 1024 + (holes ? 0 : (long)pages * 4));
 }
 
 START_TEST(replace_discards_huge_pages_of_the_zero_device)
@@ -1159,7 +1160,8 @@ static void add_zero_device(Suite *s)
 	TCase *c = add_case(s, "zero device");
 
 	tcase_add_test(c, replace_discards_huge_pages_of_the_zero_device);
-	tcase_add_test(c, replace_by_pages_discards_huge_pages_of_the_zero_device);
+	tcase_add_test(c,
+		       replace_by_pages_discards_huge_pages_of_the_zero_device);
 	tcase_add_test(c, huge_pages_of_the_zero_device_move);
 }
 

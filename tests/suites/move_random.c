@@ -69,14 +69,14 @@ static void tell_current_ranges(void)
 	}
 }
 
-#define ck_model(condition, ...)                                           \
-	do {                                                               \
-		if (!(condition)) {                                        \
-			fprintf(stderr, __VA_ARGS__);                      \
-			tell_current_ranges();                             \
-			ck_abort_msg("seed %lu, step %zu, %s: %s", seed,   \
-				     step, doing, #condition);             \
-		}                                                          \
+#define ck_model(condition, ...)                                               \
+	do {                                                                   \
+		if (!(condition)) {                                            \
+			fprintf(stderr, __VA_ARGS__);                          \
+			tell_current_ranges();                                 \
+			ck_abort_msg("seed %lu, step %zu, %s: %s", seed, step, \
+				     doing, #condition);                       \
+		}                                                              \
 	} while (0)
 
 static uint64_t below(uint64_t bound)
@@ -162,8 +162,8 @@ static void compare_page(struct arena *arena, size_t page, uint64_t entry)
 	if (hole)
 		return;
 	ck_model(holds(page_at(arena->base, page), 1, cell->tag) ||
-		 (!cell->tag &&
-		  first_not_zero(page_at(arena->base, page), 1) < 0),
+			 (!cell->tag &&
+			  first_not_zero(page_at(arena->base, page), 1) < 0),
 		 "%s page %zu does not hold tag %lu\n", arena->name, page,
 		 cell->tag);
 }
@@ -439,8 +439,8 @@ static bool compare_in_child(void *unused)
 		for (page = 0; page < arenas[i].pages; page++) {
 			struct cell *cell = &arenas[i].cells[page];
 
-			if (!cell->hole && !holds(page_at(arenas[i].base, page),
-						  1, cell->tag))
+			if (!cell->hole &&
+			    !holds(page_at(arenas[i].base, page), 1, cell->tag))
 				return false;
 		}
 	}
@@ -710,10 +710,10 @@ static void move_many(void)
 		do {
 			picked[r] = pick_range();
 		} while (overlaps(&picked[r]) && percent(98));
-		ranges[r] = range_of(page_at(picked[r].to->base, picked[r].dst),
-				     page_at(picked[r].from->base,
-					     picked[r].src),
-				     picked[r].pages);
+		ranges[r] =
+			range_of(page_at(picked[r].to->base, picked[r].dst),
+				 page_at(picked[r].from->base, picked[r].src),
+				 picked[r].pages);
 	}
 	rc = vmremap_movev(dev, ranges, nr, flags, &moved, &done);
 	judge(picked, nr, flags, rc, moved, done);
@@ -845,10 +845,10 @@ static void move_woven(void)
 	rehearse(kept);
 	for (r = 0; r < nr; r++) {
 		weave_range(picked, r, flags);
-		ranges[r] = range_of(page_at(picked[r].to->base, picked[r].dst),
-				     page_at(picked[r].from->base,
-					     picked[r].src),
-				     picked[r].pages);
+		ranges[r] =
+			range_of(page_at(picked[r].to->base, picked[r].dst),
+				 page_at(picked[r].from->base, picked[r].src),
+				 picked[r].pages);
 	}
 	end_rehearsal(kept);
 	nr_current = nr;
@@ -970,8 +970,8 @@ int main(void)
 	TCase *c = add_case(s, "random");
 
 	/* As long as someone asks for. */
-	tcase_set_timeout(c, 120 + 2 * seconds_from("VMREMAP_RANDOM_SECONDS",
-						    20));
+	tcase_set_timeout(c,
+			  120 + 2 * seconds_from("VMREMAP_RANDOM_SECONDS", 20));
 	tcase_add_test(c, random_moves_of_small_pages_match_the_model);
 	tcase_add_test(c, random_moves_of_all_pages_match_the_model);
 	tcase_add_test(c, random_woven_vectors_match_the_model);

@@ -167,7 +167,8 @@ static void no_write_is_lost(enum page_kind kind, size_t dst_phase, bool vector)
 		/* A write through a stale translation would show up here. */
 		for (page = 0; page < PAGES; page++)
 			ck_assert_uint_eq(last[page],
-				*word_of(dst, place_of(page, vector)));
+					  *word_of(dst,
+						   place_of(page, vector)));
 	}
 	stop = true;
 	for (i = 0; i < WRITERS; i++)
@@ -179,8 +180,9 @@ static void no_write_is_lost(enum page_kind kind, size_t dst_phase, bool vector)
 			done += writers[i].counts[page];
 		ck_assert_msg(done == arrived[page] + *word_of(src, page),
 			      "page %zu: %lu increments done, %lu arrived, "
-			      "%lu left; %zu rounds", page, done,
-			      arrived[page], *word_of(src, page), rounds);
+			      "%lu left; %zu rounds",
+			      page, done, arrived[page], *word_of(src, page),
+			      rounds);
 		total += done;
 	}
 	ck_assert_uint_gt(total, rounds);
@@ -245,8 +247,8 @@ static void *watch(void *argument)
 
 	while (!stop) {
 		size_t page = random_below(&reader->seed, PAGES);
-		uint64_t word = __atomic_load_n(word_of(dst, page),
-						__ATOMIC_RELAXED);
+		uint64_t word =
+			__atomic_load_n(word_of(dst, page), __ATOMIC_RELAXED);
 
 		if (!word)
 			continue;
@@ -763,8 +765,9 @@ static void stores_survive(int error)
 		store.over = true;
 		while (store.answered != rounds)
 			sched_yield();
-		ck_assert_msg(!store.lost, "%zu of %zu stores lost in round %zu",
-			      store.lost, store.stores, rounds);
+		ck_assert_msg(!store.lost,
+			      "%zu of %zu stores lost in round %zu", store.lost,
+			      store.stores, rounds);
 	}
 	stop = true;
 	pthread_join(thread, NULL);

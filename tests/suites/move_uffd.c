@@ -130,8 +130,8 @@ static void start_reader(struct reader *reader, char *page, uint64_t tag)
 	reader->page = page;
 	reader->tag = tag;
 	reader->ended = false;
-	ck_assert_int_eq(pthread_create(&reader->thread, NULL, read_page,
-					reader), 0);
+	ck_assert_int_eq(
+		pthread_create(&reader->thread, NULL, read_page, reader), 0);
 }
 
 START_TEST(waiting_thread_is_woken_by_the_caller_alone)
@@ -245,7 +245,7 @@ END_TEST
 
 static void *touch_page(void *page)
 {
-	return (void *)(uintptr_t) *(volatile uint64_t *)page;
+	return (void *)(uintptr_t) * (volatile uint64_t *)page;
 }
 
 START_TEST(watched_source_raises_faults_after_the_move)
@@ -326,8 +326,9 @@ START_TEST(write_protect_marker_faults)
 	int uffd;
 
 	ck_sys(madvise(page_at(src, 77), PAGE, MADV_DONTNEED));
-	uffd = watch(src, PAGES, UFFD_FEATURE_PAGEFAULT_FLAG_WP |
-		     FEATURE_WP_UNPOPULATED, WP);
+	uffd = watch(src, PAGES,
+		     UFFD_FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_UNPOPULATED,
+		     WP);
 	if (uffd < 0)
 		SKIP("no write-protect markers in anonymous memory before 6.4");
 	uffd_protect(uffd, page_at(src, 77), 1, true);
@@ -379,8 +380,8 @@ static void unshared_and_not_moved(char *to, unsigned int flags, int error)
 	ck_holds(to, 150, TAG);
 	ck_holds(page_at(src, 151), PAGES - 151, TAG + 151);
 	ck_assert_uint_eq(count_write_protected(page_at(src, 151), 149), 149);
-	ck_assert_uint_eq(count_write_protected(page_at(src, 300),
-						PAGES - 300), 0);
+	ck_assert_uint_eq(count_write_protected(page_at(src, 300), PAGES - 300),
+			  0);
 	if (error == EEXIST)
 		ck_assert_uint_eq(count_write_protected(page_at(src, 150), 1),
 				  1);
@@ -456,14 +457,17 @@ int main(void)
 	tcase_add_test(c, handler_serves_congruent_pages);
 	tcase_add_test(c, handler_serves_several_pages_at_once);
 	tcase_add_test(c, watched_source_raises_faults_after_the_move);
-	tcase_add_test(c, watched_source_congruent_raises_faults_after_the_move);
+	tcase_add_test(c,
+		       watched_source_congruent_raises_faults_after_the_move);
 	tcase_add_test(c, watched_source_with_holes_moves_without_faults);
 	tcase_add_test(c, write_protected_source_moves);
 	tcase_add_test(c, write_protected_source_moves_congruent);
 	tcase_add_test(c, write_protect_marker_faults);
 	tcase_add_test(c, poison_marker_faults);
-	tcase_add_test(c, failed_move_keeps_the_write_protection_of_shared_pages);
-	tcase_add_test(c, failed_vector_keeps_the_write_protection_of_shared_pages);
+	tcase_add_test(c,
+		       failed_move_keeps_the_write_protection_of_shared_pages);
+	tcase_add_test(
+		c, failed_vector_keeps_the_write_protection_of_shared_pages);
 	tcase_add_test(c, vector_needs_wake_later_too);
 	return run_suite(s);
 }

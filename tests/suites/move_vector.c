@@ -103,8 +103,8 @@ START_TEST(sliding_compaction)
 	for (i = 0; i < MANY; i++) {
 		if (i % 3 == 0)
 			continue;
-		ranges[live] = range_of(page_at(heap, live), page_at(heap, i),
-					1);
+		ranges[live] =
+			range_of(page_at(heap, live), page_at(heap, i), 1);
 		live++;
 	}
 	ck_movev_ends(ranges, live, REPLACE, 0, live, live);
@@ -470,10 +470,11 @@ START_TEST(ranges_over_several_vmas)
 	cut_in_vmas(dst, pages, 51);
 	/* In turn from the front and from the back of the source. */
 	for (at = 0; at + each <= pages; at += each) {
-		size_t from = nr % 2 ? pages - (nr + 1) / 2 * each : nr / 2 * each;
+		size_t from = nr % 2 ? pages - (nr + 1) / 2 * each
+				     : nr / 2 * each;
 
-		ranges[nr++] = range_of(page_at(dst, at), page_at(src, from),
-					each);
+		ranges[nr++] =
+			range_of(page_at(dst, at), page_at(src, from), each);
 	}
 	fill(src, pages, TAG);
 	ck_movev_ends(ranges, nr, 0, 0, nr * each, nr);
@@ -708,7 +709,8 @@ static void second_block_replaces_the_first(enum page_kind kind)
 
 	ck_movev_ends(ranges, 2, REPLACE, 0, 2 * BLOCK_PAGES, 2);
 	ck_holes(block_at(src, 1), 2 * BLOCK_PAGES);
-	ck_assert_int_le(status_kb("RssAnon"), before - (long)BLOCK / 1024 + 1024);
+	ck_assert_int_le(status_kb("RssAnon"),
+			 before - (long)BLOCK / 1024 + 1024);
 	unmap_pages(src, 4 * BLOCK_PAGES);
 	ck_survives(dst, BLOCK_PAGES, TAG + 2 * BLOCK_PAGES);
 }
@@ -1011,7 +1013,8 @@ static void add_blocks(Suite *s)
 	tcase_add_test(c, page_in_the_way_of_a_later_block_is_told_exactly);
 	tcase_add_test(c, page_in_the_way_of_a_later_block_is_replaced);
 	tcase_add_test(c, page_moves_to_the_hole_of_a_block_that_moved_before);
-	tcase_add_test(c, block_of_zero_pages_given_twice_fails_the_second_time);
+	tcase_add_test(c,
+		       block_of_zero_pages_given_twice_fails_the_second_time);
 	tcase_add_test(c, block_given_twice_fails_the_second_time);
 	tcase_add_test(c, page_moves_on_within_its_block);
 }
@@ -1047,8 +1050,10 @@ int main(void)
 	tcase_add_test(c, pinned_page_in_the_middle_is_told_exactly);
 	tcase_add_test(c, holes_count_as_moved);
 	tcase_add_test(c, holes_before_a_failure_count_as_moved);
-	tcase_add_test(c, holes_before_a_failure_in_other_mappings_count_as_moved);
-	tcase_add_test(c, holes_before_a_failure_from_another_mapping_count_as_moved);
+	tcase_add_test(c,
+		       holes_before_a_failure_in_other_mappings_count_as_moved);
+	tcase_add_test(
+		c, holes_before_a_failure_from_another_mapping_count_as_moved);
 	tcase_add_test(c, holes_alone_before_a_failure_count_as_moved);
 	tcase_add_test(c, holes_in_no_table_before_a_failure_count_as_moved);
 	tcase_add_test(c, bad_last_range_moves_nothing);

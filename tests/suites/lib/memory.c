@@ -26,8 +26,8 @@ char *map_with(size_t pages, size_t phase, int prot, int flags)
 
 char *map_pages(size_t pages, size_t phase, enum page_kind kind)
 {
-	char *base = map_with(pages, phase, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE);
+	char *base =
+		map_with(pages, phase, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 
 	ck_assert_ptr_nonnull(base);
 	if (kind == HUGE)

@@ -37,19 +37,19 @@ bool holds(const void *base, size_t pages, uint64_t first);
 long first_not_zero(const void *base, size_t pages);
 
 /* Both are at the place of the call, so that Check shows that line. */
-#define ck_holds(base, pages, first)                                       \
-	do {                                                               \
-		long wrong_ = first_wrong(base, pages, first);             \
-		ck_assert_msg(wrong_ < 0,                                  \
-			      "page %ld of %s does not hold its data",     \
-			      wrong_, #base);                              \
+#define ck_holds(base, pages, first)                                           \
+	do {                                                                   \
+		long wrong_ = first_wrong(base, pages, first);                 \
+		ck_assert_msg(wrong_ < 0,                                      \
+			      "page %ld of %s does not hold its data", wrong_, \
+			      #base);                                          \
 	} while (0)
 
-#define ck_zero(base, pages)                                               \
-	do {                                                               \
-		long wrong_ = first_not_zero(base, pages);                 \
-		ck_assert_msg(wrong_ < 0, "page %ld of %s is not zero",    \
-			      wrong_, #base);                              \
+#define ck_zero(base, pages)                                            \
+	do {                                                            \
+		long wrong_ = first_not_zero(base, pages);              \
+		ck_assert_msg(wrong_ < 0, "page %ld of %s is not zero", \
+			      wrong_, #base);                           \
 	} while (0)
 
 #define ck_sys(call) \

@@ -14,8 +14,8 @@ static void read_at(const char *path, void *to, size_t length, off_t offset)
 
 	ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
 	while (got < length) {
-		ssize_t n = pread(fd, (char *)to + got, length - got,
-				  offset + got);
+		ssize_t n =
+			pread(fd, (char *)to + got, length - got, offset + got);
 
 		ck_assert_msg(n > 0, "%s: short read", path);
 		got += n;
@@ -115,7 +115,8 @@ size_t count_flagged(const void *base, size_t pages, uint64_t flag)
 
 size_t count_large(const void *base, size_t pages)
 {
-	return count_flagged(base, pages, KPF_COMPOUND_HEAD | KPF_COMPOUND_TAIL);
+	return count_flagged(base, pages,
+			     KPF_COMPOUND_HEAD | KPF_COMPOUND_TAIL);
 }
 
 uint64_t *frames_of(const void *base, size_t pages)
@@ -197,7 +198,8 @@ long smaps_kb(const void *address, const char *field)
 	while (fgets(line, sizeof(line), file)) {
 		if (is_vma(line, &start, &end))
 			continue;
-		if (start <= want && want < end && is_field(line, field, &value))
+		if (start <= want && want < end &&
+		    is_field(line, field, &value))
 			break;
 	}
 	fclose(file);

@@ -66,12 +66,12 @@ char *map_mthp(size_t pages, size_t phase, uint64_t first);
 /* Pages of large folios among these. */
 size_t count_large(const void *base, size_t pages);
 
-#define ck_holes(base, pages)                                              \
-	do {                                                               \
-		size_t holes_ = count_holes(base, pages);                  \
-		ck_assert_msg(holes_ == (size_t)(pages),                   \
-			      "%s: %zu of %zu pages are holes", #base,     \
-			      holes_, (size_t)(pages));                    \
+#define ck_holes(base, pages)                                                  \
+	do {                                                                   \
+		size_t holes_ = count_holes(base, pages);                      \
+		ck_assert_msg(holes_ == (size_t)(pages),                       \
+			      "%s: %zu of %zu pages are holes", #base, holes_, \
+			      (size_t)(pages));                                \
 	} while (0)
 
 #endif

@@ -34,10 +34,10 @@ TCase *add_case(Suite *suite, const char *name);
 int run_suite(Suite *suite);
 
 /* Ends the test, and tells the harness why it could not show anything. */
-#define SKIP(reason)                          \
-	do {                                  \
-		note_skip(__func__, reason);  \
-		return;                       \
+#define SKIP(reason)                         \
+	do {                                 \
+		note_skip(__func__, reason); \
+		return;                      \
 	} while (0)
 void note_skip(const char *function, const char *reason);
 
