@@ -61,7 +61,6 @@ enum vmremap_block_kind {
  * @val: TABLE, HUGE: what @pmd held
  * @ptes: TABLE, TAKEN: its 512 entries, the table itself or a copy
  * @pair_pmd: the destination's PMD entry, where all of the block moves there
- * @pair_addr: and that entry's address
  * @soft_dirty: TABLE: each of its present pages is marked so already
  * @spare: what @pair_pmd held, an empty table or nothing
  * @took_spare: @spare is off @pair_pmd
@@ -74,7 +73,6 @@ struct vmremap_block {
 	pmd_t val;
 	pte_t *ptes;
 	pmd_t *pair_pmd;
-	unsigned long pair_addr;
 	pmd_t spare;
 	pgtable_t src_table;
 	pgtable_t deposit;

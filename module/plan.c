@@ -560,7 +560,6 @@ static void pair_blocks(struct vmremap_batch *batch)
 			continue;
 		}
 		block->pair_pmd = run->dst_pmd;
-		block->pair_addr = run->dst;
 	}
 }
 
