@@ -202,7 +202,7 @@ static bool large_index(const struct vmremap_batch *batch,
 			     (run->src - first_addr) >> PAGE_SHIFT : 0;
 	unsigned long later = first_addr > run->src ?
 			      (first_addr - run->src) >> PAGE_SHIFT : 0;
-	pgoff_t at_run = linear_page_index(batch->dst_vma, run->dst);
+	pgoff_t at_run = linear_anon_page_index(batch->dst_vma, run->dst);
 
 	*index = at_run + later - lead;
 	return at_run + later >= lead;
@@ -300,7 +300,7 @@ lock_unusual(struct vmremap_batch *batch, const struct vmremap_run *run,
 		return why_not_present(pte);
 	if (pte_special(pte))
 		return why_special(batch, pte);
-	/* A NUMA hint. */
+	/* A NUMA hint, or protected by a userfaultfd. */
 	return lock_other(batch, run, addr, pte_page(pte), slot);
 }
 
@@ -382,8 +382,10 @@ static bool is_reserved_hole(const struct vmremap_batch *batch,
 
 static void unlock_destination(struct vmremap_batch *batch)
 {
-	if (batch->held_ptl)
+	if (batch->held_ptl) {
+		__acquire(batch->held_ptl);
 		spin_unlock(batch->held_ptl);
+	}
 	batch->held_ptl = NULL;
 }
 
@@ -396,6 +398,8 @@ static void lock_destination(struct vmremap_batch *batch,
 	unlock_destination(batch);
 	batch->held_ptl = run->dst_ptl;
 	spin_lock(batch->held_ptl);
+	/* Sparse cannot follow it from one function to another. */
+	__release(batch->held_ptl);
 }
 
 static void pause_between_runs(struct vmremap_batch *batch)
@@ -704,18 +708,48 @@ static void unlock_moved_large(struct vmremap_batch *batch)
 		batch->need_grace_period = true;
 }
 
-static pte_t moved_entry(pte_t pte)
+/* As pte_modify(), which on x86 needs what is not exported. */
+static pte_t with_prot(pte_t old, pgprot_t prot)
 {
-	if (likely(compat_pte_is_ready(pte)))
-		return pte;
-	pte = pte_clear_uffd_wp(pte);
-	if (pte_special(pte))
-		return pte;
-	pte = pte_mksoft_dirty(pte);
-	/* The page is exclusive, and its VMA writable. */
-	if (!pte_protnone(pte))
-		pte = compat_pte_mkwrite(pte);
+	pte_t pte = pte_mkold(pfn_pte(pte_pfn(old), prot));
+
+	if (pte_young(old))
+		pte = pte_mkyoung(pte);
+	if (pte_dirty(old))
+		pte = pte_mkdirty(pte);
+	if (pte_soft_dirty(old))
+		pte = pte_mksoft_dirty(pte);
+	return pte_special(old) ? pte_mkspecial(pte) : pte;
+}
+
+/*
+ * What a userfaultfd protects in the source is not protected any more; but a
+ * destination with read-write protection takes in no page without it.
+ */
+static noinline pte_t changed_entry(const struct vmremap_batch *batch,
+				    pte_t pte)
+{
+	if (userfaultfd_rwp(batch->src_vma) && pte_uffd(pte))
+		pte = with_prot(pte, batch->dst_vma->vm_page_prot);
+	pte = pte_clear_uffd(pte);
+	if (!pte_special(pte)) {
+		pte = pte_mksoft_dirty(pte);
+		/* The page is exclusive, and its VMA writable. */
+		if (!pte_protnone(pte))
+			pte = compat_pte_mkwrite(pte);
+	}
+	if (userfaultfd_rwp(batch->dst_vma))
+		pte = pte_mkuffd(with_prot(pte, PAGE_NONE));
 	return pte;
+}
+
+static __always_inline pte_t moved_entry(const struct vmremap_batch *batch,
+					 pte_t pte)
+{
+	if (likely(compat_pte_is_ready(pte)) &&
+	    !userfaultfd_rwp(batch->dst_vma))
+		return pte;
+	return changed_entry(batch, pte);
 }
 
 static noinline void move_unusual(struct vmremap_batch *batch,
@@ -730,7 +764,8 @@ static noinline void move_unusual(struct vmremap_batch *batch,
 			     run->src + i * PAGE_SIZE);
 	/* A hole may have been marked since: as a later run's destination. */
 	if (!pte_none(pte) && !pte_same(pte, batch->sentinel))
-		set_pte_at(batch->mm, dst, run->dst_ptes + i, moved_entry(pte));
+		set_pte_at(batch->mm, dst, run->dst_ptes + i,
+			   moved_entry(batch, pte));
 	if (large)
 		unlock_moved_large(batch);
 }
@@ -765,7 +800,7 @@ static __always_inline void move_page(struct vmremap_batch *batch,
 	}
 	rehome_folio(batch, folio, index);
 	set_pte_at(batch->mm, run->dst + i * PAGE_SIZE, run->dst_ptes + i,
-		   moved_entry(pte));
+		   moved_entry(batch, pte));
 	folio_unlock(folio);
 	note_walkers(batch, folio, 1);
 }
@@ -774,7 +809,7 @@ static noinline void move_entries(struct vmremap_batch *batch,
 				  struct vmremap_run *run)
 {
 	struct vmremap_block *block = vmremap_span_block(&batch->span, run->src);
-	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
+	pgoff_t index = linear_anon_page_index(batch->dst_vma, run->dst);
 	pte_t *src = &block->ptes[pte_index(run->src)];
 	void **slots = &batch->folios[run->first];
 	unsigned int i;
@@ -804,8 +839,9 @@ static void move_run(struct vmremap_batch *batch, struct vmremap_run *run)
 	block = vmremap_span_block(&batch->span, run->src);
 	pte = take_source_entry(batch, block, run->src,
 				&block->ptes[pte_index(run->src)]);
-	move_page(batch, run, 0, linear_page_index(batch->dst_vma, run->dst),
-		  pte, batch->folios[run->first]);
+	move_page(batch, run, 0,
+		  linear_anon_page_index(batch->dst_vma, run->dst), pte,
+		  batch->folios[run->first]);
 }
 
 /* Marks a whole table soft-dirty while it is out of reach. */
@@ -853,7 +889,7 @@ static noinline void move_table(struct vmremap_batch *batch,
 				struct vmremap_run *run,
 				struct vmremap_block *block)
 {
-	pgoff_t index = linear_page_index(batch->dst_vma, run->dst);
+	pgoff_t index = linear_anon_page_index(batch->dst_vma, run->dst);
 	void **slots = &batch->folios[run->first];
 	void *const mapping = batch->dst_mapping;
 	unsigned int i;
@@ -886,7 +922,7 @@ static void move_huge(struct vmremap_batch *batch, struct vmremap_run *run,
 
 	if (folio) {
 		rehome_folio(batch, folio,
-			     linear_page_index(batch->dst_vma, run->dst));
+			     linear_anon_page_index(batch->dst_vma, run->dst));
 		entry = pmd_mksoft_dirty(entry);
 	}
 	ptl = pmd_lock(batch->mm, block->pair_pmd);

@@ -8,6 +8,7 @@
 
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 #include <linux/rmap.h>
 #include <linux/swap.h>
@@ -33,6 +34,9 @@
 #ifndef VM_SHADOW_STACK
 #define VM_SHADOW_STACK VM_NONE
 #endif
+#ifndef VM_UFFD_RWP
+#define VM_UFFD_RWP VM_NONE
+#endif
 
 /* UFFDIO_MOVE came with 6.8. */
 #define COMPAT_HAS_UFFDIO_MOVE \
@@ -55,6 +59,52 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 static inline void vma_start_write(struct vm_area_struct *vma)
 {
 	mmap_assert_write_locked(vma->vm_mm);
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+/*
+ * Since 7.3 one bit of an entry serves write protection by a userfaultfd and
+ * its new read-write protection, which no VMA has before.
+ */
+static __always_inline int pte_uffd(pte_t pte)
+{
+	return pte_uffd_wp(pte);
+}
+
+static __always_inline pte_t pte_mkuffd(pte_t pte)
+{
+	return pte_mkuffd_wp(pte);
+}
+
+static __always_inline pte_t pte_clear_uffd(pte_t pte)
+{
+	return pte_clear_uffd_wp(pte);
+}
+
+static __always_inline int pmd_uffd(pmd_t pmd)
+{
+	return pmd_uffd_wp(pmd);
+}
+
+static __always_inline bool userfaultfd_rwp(const struct vm_area_struct *vma)
+{
+	return false;
+}
+
+static inline bool userfaultfd_protected(struct vm_area_struct *vma)
+{
+	return userfaultfd_wp(vma);
+}
+
+/*
+ * Since 7.3 anonymous pages of a private file mapping have indices of their
+ * own, and MAP_PRIVATE of /dev/zero is such a mapping.
+ */
+static __always_inline pgoff_t
+linear_anon_page_index(const struct vm_area_struct *vma, unsigned long addr)
+{
+	return linear_page_index((struct vm_area_struct *)vma, addr);
 }
 #endif
 
@@ -165,13 +215,15 @@ static __always_inline struct page *compat_plain_pte_page(pte_t pte)
 	return pfn_to_page((pte_val(pte) & PTE_PFN_MASK) >> PAGE_SHIFT);
 }
 
-/* Writable, soft-dirty, and not write-protected by a userfaultfd. */
+/* Writable, soft-dirty, and not protected by a userfaultfd. */
 static __always_inline bool compat_pte_is_ready(pte_t pte)
 {
 	pteval_t ready = _PAGE_RW | _PAGE_SOFT_DIRTY;
 	pteval_t not_ready = 0;
 
-#ifdef CONFIG_HAVE_ARCH_USERFAULTFD_WP
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+	not_ready = _PAGE_UFFD;
+#elif defined(CONFIG_HAVE_ARCH_USERFAULTFD_WP)
 	not_ready = _PAGE_UFFD_WP;
 #endif
 	return (native_pte_val(pte) & (ready | not_ready)) == ready;
@@ -194,7 +246,7 @@ static __always_inline struct page *compat_plain_pte_page(pte_t pte)
 
 static __always_inline bool compat_pte_is_ready(pte_t pte)
 {
-	return pte_write(pte) && pte_soft_dirty(pte) && !pte_uffd_wp(pte);
+	return pte_write(pte) && pte_soft_dirty(pte) && !pte_uffd(pte);
 }
 
 static __always_inline pte_t compat_pte_common(pte_t a, pte_t b)

@@ -16,7 +16,7 @@ int vmremap_op_movev(struct vmremap_movev *args);
 /* pgtable.c: page tables by hand, where the kernel exports no helper. */
 pmd_t *vmremap_pmd(struct mm_struct *mm, unsigned long addr);
 int vmremap_alloc_table(struct mm_struct *mm, unsigned long addr);
-int vmremap_split_pmd(struct mm_struct *mm, unsigned long addr);
+int vmremap_split_pmd(struct vm_area_struct *vma, unsigned long addr);
 void vmremap_split_folio(struct vm_area_struct *vma, unsigned long addr);
 int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 		  unsigned int flags);

@@ -44,14 +44,30 @@ int vmremap_alloc_table(struct mm_struct *mm, unsigned long addr)
 				   leave_entry_alone, NULL);
 }
 
-/* Maps what a huge PMD entry maps by a page table; the folio stays whole. */
-int vmremap_split_pmd(struct mm_struct *mm, unsigned long addr)
+/*
+ * The flags without which GUP and page faults do not ask a userfaultfd about
+ * what it protects against reading (and writing), and leave it protected: those
+ * that make a mapping accessible. The flag for such protection has to stay. A
+ * migration that ends meanwhile, anywhere in the VMA, looks for it, and holds no
+ * lock that keeps us out.
+ */
+static vm_flags_t barring_flags(struct vm_area_struct *vma)
 {
+	return userfaultfd_rwp(vma) ? vma->vm_flags & VM_ACCESS_FLAGS : VM_NONE;
+}
+
+/* Maps what a huge PMD entry maps by a page table; the folio stays whole. */
+int vmremap_split_pmd(struct vm_area_struct *vma, unsigned long addr)
+{
+	const vm_flags_t hide = barring_flags(vma);
 	struct page *page;
 	long got;
 
+	vm_flags_clear(vma, hide);
 	/* FOLL_FORCE: a mapping may be writable and not readable. */
-	got = compat_gup_one(mm, addr, FOLL_SPLIT_PMD | FOLL_FORCE, &page);
+	got = compat_gup_one(vma->vm_mm, addr, FOLL_SPLIT_PMD | FOLL_FORCE,
+			     &page);
+	vm_flags_set(vma, hide);
 	if (got == 1) {
 		put_page(page);
 		return 0;
@@ -89,23 +105,79 @@ static int fault_errno(vm_fault_t fault)
 	return fault & VM_FAULT_ERROR ? -EFAULT : 0;
 }
 
+/* Whether a userfaultfd protects the page at an address against reading too. */
+static bool is_barred(struct vm_area_struct *vma, unsigned long addr)
+{
+	pmd_t *pmd;
+	pte_t pte;
+
+	if (!userfaultfd_rwp(vma))
+		return false;
+	pmd = vmremap_pmd(vma->vm_mm, addr);
+	if (!pmd)
+		return false;
+	if (!vmremap_pmd_is_table(*pmd))
+		return pmd_protnone(*pmd) && pmd_uffd(*pmd);
+	pte = ptep_get(pte_offset_kernel(pmd, addr));
+	return pte_protnone(pte) && pte_uffd(pte);
+}
+
+/* Protects the page that a fault has put there, and mapped for nobody. */
+static void bar(struct vm_area_struct *vma, unsigned long addr)
+{
+	pmd_t *pmd = vmremap_pmd(vma->vm_mm, addr);
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	if (!pmd || !vmremap_pmd_is_table(*pmd))
+		return;
+	ptl = pte_lockptr(vma->vm_mm, pmd);
+	pte = pte_offset_kernel(pmd, addr);
+	spin_lock(ptl);
+	if (pte_protnone(ptep_get(pte)))
+		set_pte_at(vma->vm_mm, addr & PAGE_MASK, pte,
+			   pte_mkuffd(ptep_get(pte)));
+	spin_unlock(ptl);
+}
+
+/*
+ * The flags that a fault must not see. Only one for writing asks for write
+ * protection; one that reads a page in is to keep it.
+ */
+static vm_flags_t hidden_flags(struct vm_area_struct *vma, unsigned int fault)
+{
+	vm_flags_t watch = __VM_UFFD_FLAGS & ~VM_UFFD_RWP;
+
+	if (!(fault & FAULT_FLAG_WRITE))
+		watch &= ~VM_UFFD_WP;
+	return (vma->vm_flags & watch) | barring_flags(vma);
+}
+
 /*
  * Takes a page fault for an address of a VMA. A userfaultfd must not hear of
  * it (nobody could answer under the mmap lock), and it is to bring in one page
- * and not a huge one.
+ * and not a huge one. What is protected against reading stays so throughout.
  */
 int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 		  unsigned int flags)
 {
-	const vm_flags_t hide = vma->vm_flags & __VM_UFFD_FLAGS;
+	const vm_flags_t hide = hidden_flags(vma, flags);
 	const vm_flags_t show = VM_NOHUGEPAGE & ~vma->vm_flags;
+	const bool barred = is_barred(vma, addr);
+	const pgprot_t prot = vma->vm_page_prot;
 	vm_fault_t fault;
 
+	if (barred)
+		WRITE_ONCE(vma->vm_page_prot, PAGE_NONE);
 	vm_flags_clear(vma, hide);
 	vm_flags_set(vma, show);
 	fault = handle_mm_fault(vma, addr, flags, NULL);
 	vm_flags_clear(vma, show);
 	vm_flags_set(vma, hide);
+	if (barred) {
+		WRITE_ONCE(vma->vm_page_prot, prot);
+		bar(vma, addr);
+	}
 	return fault_errno(fault);
 }
 

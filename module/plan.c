@@ -380,18 +380,18 @@ static bool can_trade_table(const struct vmremap_batch *batch, pmd_t pmd)
 }
 
 /*
- * Whether a run's page table or huge page moves as one. Entries of a watched
- * mapping may hold write-protect bits that must not come along; those move one
- * by one. A destination inside the span is out of reach when its table would
- * have to be taken. A device that walks the page tables itself is told to
- * forget the source's addresses only, and would remember the destination's old
- * table.
+ * Whether a run's page table or huge page moves as one. Where a userfaultfd
+ * protects pages, entries change on their way; those move one by one. A
+ * destination inside the span is out of reach when its table would have to be
+ * taken. A device that walks the page tables itself is told to forget the
+ * source's addresses only, and would remember the destination's old table.
  */
 static bool can_pair(struct vmremap_batch *batch, const struct vmremap_run *run)
 {
 	pmd_t *pmd;
 
-	if (run->nr != PTRS_PER_PTE || userfaultfd_wp(batch->src_vma))
+	if (run->nr != PTRS_PER_PTE || userfaultfd_protected(batch->src_vma) ||
+	    userfaultfd_rwp(batch->dst_vma))
 		return false;
 	if (!COMPAT_FLUSH_FORGETS_TABLES || compat_mm_has_device(batch->mm))
 		return false;
@@ -414,7 +414,7 @@ static int split_source(struct vmremap_batch *batch, struct vmremap_run *run)
 	if (block < range->src || block + PMD_SIZE > range->src + range->len)
 		vmremap_split_folio(batch->src_vma, run->src);
 	if (pmd_trans_huge(*pmd))
-		return vmremap_split_pmd(batch->mm, run->src);
+		return vmremap_split_pmd(batch->src_vma, run->src);
 	return 0;
 }
 
@@ -440,7 +440,7 @@ static int split_destination(struct vmremap_batch *batch,
 		return 0;
 	if (!pmd || !pmd_trans_huge(*pmd))
 		return 0;
-	return vmremap_split_pmd(batch->mm, run->dst);
+	return vmremap_split_pmd(batch->dst_vma, run->dst);
 }
 
 /* The first and the last table of a span stand in for the source's. */

@@ -136,6 +136,10 @@ struct vmremap_range {
  * pages are read in first. Pages keep their dirty and accessed state and are
  * marked soft-dirty. Semantics and errors follow UFFDIO_MOVE where it has them.
  *
+ * What a userfaultfd protects in the source moves without that protection. A
+ * destination that is watched for read-write protection (Linux 7.3) protects
+ * each page that comes in. In both cases 2 MiB pages are split.
+ *
  * Errors, before anything has moved
  *	EINVAL	an address or length is unaligned, zero, wraps or leaves the
  *		address space; the ranges overlap; a mapping is not private

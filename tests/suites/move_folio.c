@@ -998,6 +998,42 @@ static char *map_zero_device(size_t blocks)
 	return base;
 }
 
+/* The kernel can page out only what it finds by the folio's index. */
+static void through_zero_device(char *src, size_t pages, size_t phase)
+{
+	char *base = map_zero_device(BLOCKS), *zero = page_at(base, phase);
+	char *dst = map_pages(pages, phase, SMALL);
+
+	ck_move(zero, src, pages, 0);
+	ck_assert_uint_eq(count_present(zero, pages), pages);
+	ck_assert(page_out(zero, pages));
+	ck_holds(zero, pages, TAG);
+	ck_move(dst, zero, pages, 0);
+	ck_assert(page_out(dst, pages));
+	ck_arrived(dst, zero, pages, TAG);
+	unmap_pages(src, pages);
+	unmap_pages(dst, pages);
+	unmap_pages(base, PAGES);
+}
+
+START_TEST(pages_of_the_zero_device_can_be_found_again)
+{
+	const size_t pages = 2 * BLOCK_PAGES;
+	char *small = map_pages(pages, 0, SMALL);
+
+	fill(small, pages, TAG);
+	through_zero_device(small, pages, 0);
+	small = map_pages(pages, 0, SMALL);
+	fill(small, pages, TAG);
+	through_zero_device(small, pages, 30);
+	small = map_pages(1, 0, SMALL);
+	fill(small, 1, TAG);
+	through_zero_device(small, 1, 30);
+	through_zero_device(map_thp(2, 0, TAG), pages, 0);
+	through_zero_device(map_thp(2, 0, TAG), pages, 30);
+}
+END_TEST
+
 static void replace_in_zero_device(char *src, bool holes, size_t from,
 				   size_t pages)
 {
@@ -1159,6 +1195,7 @@ static void add_zero_device(Suite *s)
 {
 	TCase *c = add_case(s, "zero device");
 
+	tcase_add_test(c, pages_of_the_zero_device_can_be_found_again);
 	tcase_add_test(c, replace_discards_huge_pages_of_the_zero_device);
 	tcase_add_test(c,
 		       replace_by_pages_discards_huge_pages_of_the_zero_device);

@@ -3,8 +3,10 @@
  * Moves while other threads use the same memory. No write may be lost or seen
  * twice, and no page may be seen in a state between.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "lib/moves.h"
@@ -14,7 +16,11 @@
 #define MADV_COLLAPSE 25
 #endif
 
+/* As in <numaif.h>, which comes with another library. */
+#define MPOL_MF_MOVE (1 << 1)
+
 #define TAG 1000
+#define OLD 700000
 #define PAGES (2 * BLOCK_PAGES)
 #define CHUNK 8
 #define CHUNKS (PAGES / CHUNK)
@@ -787,6 +793,96 @@ START_TEST(no_store_is_lost_where_a_move_finds_a_page)
 }
 END_TEST
 
+/*
+ * The destination's huge page goes to the other node when asked to. It comes
+ * after many small pages, so that it is on its way for as long as they take.
+ */
+#define BALLAST 400
+static char *ballast;
+static volatile size_t asked, answered;
+
+static void *migrate_dst(void *unused)
+{
+	static int nodes[BALLAST + 1], status[BALLAST + 1];
+	static void *pages[BALLAST + 1];
+	size_t i;
+
+	for (i = 0; i < BALLAST; i++)
+		pages[i] = page_at(ballast, i);
+	pages[BALLAST] = dst;
+	while (!stop) {
+		if (asked == answered) {
+			sched_yield();
+			continue;
+		}
+		for (i = 0; i <= BALLAST; i++)
+			nodes[i] = asked % 2;
+		syscall(SYS_move_pages, 0, BALLAST + 1, pages, nodes, status,
+			MPOL_MF_MOVE);
+		answered++;
+	}
+	return unused;
+}
+
+/* A page on its way looks like a swapped one. */
+static bool sees_it_migrate(void)
+{
+	while (answered != asked) {
+		if (pagemap_of(dst) & PM_SWAPPED)
+			return true;
+	}
+	return false;
+}
+
+/* A mapping of /dev/zero is anonymous memory that has a file. */
+static void map_huge_zero(int zero)
+{
+	ck_assert(mmap(dst, BLOCK, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_FIXED, zero, 0) == dst);
+	ck_sys(madvise(dst, BLOCK, MADV_HUGEPAGE));
+	fill(dst, BLOCK_PAGES, TAG);
+}
+
+static void replaced_while_it_migrates(size_t src_phase, size_t pages)
+{
+	int zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	size_t seen = 0;
+	pthread_t thread;
+
+	src = map_pages(BLOCK_PAGES, src_phase, SMALL);
+	dst = map_pages(BLOCK_PAGES, 0, SMALL);
+	ballast = map_pages(BALLAST, 0, SMALL);
+	fill(ballast, BALLAST, TAG);
+	asked = answered = 0;
+	start_clock(0.5);
+	thread = start(migrate_dst, NULL);
+	do {
+		fill(src, pages, OLD);
+		map_huge_zero(zero);
+		asked++;
+		seen += sees_it_migrate();
+		/* What is not filled is a hole, and becomes one. */
+		move_all(dst, src, BLOCK_PAGES, HOLES | REPLACE);
+		ck_holds(dst, pages, OLD);
+		ck_zero(page_at(dst, pages), BLOCK_PAGES - pages);
+		while (answered != asked)
+			sched_yield();
+	} while (now() < deadline);
+	stop = true;
+	pthread_join(thread, NULL);
+	ck_assert_uint_gt(seen, 0);
+}
+
+START_TEST(huge_pages_that_migrate_are_replaced)
+{
+	if (access("/sys/devices/system/node/node1", F_OK))
+		SKIP("needs two NUMA nodes");
+	replaced_while_it_migrates(0, BLOCK_PAGES);
+	replaced_while_it_migrates(9, 100);
+	replaced_while_it_migrates(0, 0);
+}
+END_TEST
+
 /* Several movers */
 
 #define MOVERS 4
@@ -905,6 +1001,7 @@ static void add_disturbed(Suite *s)
 	tcase_add_test(c, moves_during_merging_by_ksm);
 	tcase_add_test(c, swapped_range_moves_during_reclaim);
 	tcase_add_test(c, swapped_pages_move_in_any_order_during_reclaim);
+	tcase_add_test(c, huge_pages_that_migrate_are_replaced);
 	tcase_add_test(c, several_movers_in_the_same_mappings);
 	tcase_add_test(c, several_movers_in_mappings_of_their_own);
 }

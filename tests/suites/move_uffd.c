@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moving into and out of memory that a userfaultfd watches. */
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "lib/child.h"
 #include "lib/moves.h"
@@ -321,6 +322,20 @@ START_TEST(write_protected_source_moves_congruent)
 }
 END_TEST
 
+START_TEST(write_protected_source_moves_from_swap)
+{
+	int uffd = watch(src, PAGES, UFFD_FEATURE_PAGEFAULT_FLAG_WP, WP);
+
+	uffd_protect(uffd, page_at(src, 100), 200, true);
+	ck_assert(page_out(page_at(src, 50), 200));
+	ck_move(dst, src, PAGES, 0);
+	ck_arrived(dst, src, PAGES, TAG);
+	ck_assert_uint_eq(count_write_protected(dst, PAGES), 0);
+	fill(dst, PAGES, OLD);
+	ck_holds(dst, PAGES, OLD);
+}
+END_TEST
+
 START_TEST(write_protect_marker_faults)
 {
 	int uffd;
@@ -420,6 +435,273 @@ START_TEST(failed_vector_keeps_the_write_protection_of_shared_pages)
 }
 END_TEST
 
+/*
+ * Pages protected against reading too, which 7.3 brought. Nobody can look into
+ * those as long as they are; pagemap tells which.
+ */
+#define SKIP_WITHOUT_RWP()                                           \
+	do {                                                         \
+		if (!has_rwp())                                      \
+			SKIP("no read-write protection before 7.3"); \
+	} while (0)
+
+static bool has_rwp(void)
+{
+	int uffd = uffd_open(FEATURE_RWP);
+
+	if (uffd >= 0)
+		close(uffd);
+	return uffd >= 0;
+}
+
+static long minor_faults(void)
+{
+	struct rusage usage;
+
+	ck_sys(getrusage(RUSAGE_SELF, &usage));
+	return usage.ru_minflt;
+}
+
+static void rwp_source_moves(char *from, size_t pages, char *to)
+{
+	int uffd = watch(from, pages, FEATURE_RWP, MODE_RWP);
+	long faults;
+
+	uffd_rwprotect(uffd, page_at(from, 100), pages - 200, true);
+	ck_assert_uint_eq(count_write_protected(from, pages), pages - 200);
+	ck_move(to, from, pages, 0);
+	ck_assert_uint_eq(count_write_protected(to, pages), 0);
+	faults = minor_faults();
+	ck_holds(to, pages, TAG);
+	fill(to, pages, OLD);
+	ck_assert_int_lt(minor_faults() - faults, 100);
+	ck_holes(from, pages);
+	ck_zero(from, pages);
+	ck_assert_ptr_null(uffd_next_fault(uffd, 0));
+	close(uffd);
+	unmap_pages(to, pages);
+}
+
+START_TEST(rwp_source_moves_without_its_protection)
+{
+	SKIP_WITHOUT_RWP();
+	rwp_source_moves(src, PAGES, dst);
+	fill(src, PAGES, TAG);
+	rwp_source_moves(src, PAGES, map_pages(PAGES, 0, SMALL));
+	rwp_source_moves(map_thp(2, 0, TAG), 1024, map_pages(1024, 0, SMALL));
+	rwp_source_moves(map_thp(2, 0, TAG), 1024, map_pages(1024, 7, SMALL));
+}
+END_TEST
+
+START_TEST(rwp_source_of_zero_and_swapped_pages_moves)
+{
+	int uffd = watch(src, PAGES, FEATURE_RWP, MODE_RWP);
+
+	SKIP_WITHOUT_RWP();
+	ck_sys(madvise(src, 10 * PAGE, MADV_DONTNEED));
+	ck_zero(src, 5);
+	uffd_rwprotect(uffd, src, PAGES, true);
+	ck_assert(page_out(page_at(src, 300), 100));
+	ck_move(dst, src, PAGES, HOLES);
+	ck_assert_uint_eq(count_write_protected(dst, PAGES), 0);
+	ck_assert_uint_eq(count_present(dst, 10), 5);
+	ck_zero(dst, 10);
+	ck_holds(page_at(dst, 10), PAGES - 10, TAG + 10);
+	ck_holes(page_at(src, 10), PAGES - 10);
+	ck_assert_ptr_null(uffd_next_fault(uffd, 0));
+}
+END_TEST
+
+/* What a failed call does not reach keeps its protection. */
+static void rwp_source_keeps_the_rest(char *from, size_t pages, char *to,
+				      unsigned int flags, int error, size_t at)
+{
+	int uffd = watch(from, pages, FEATURE_RWP, MODE_RWP);
+
+	uffd_rwprotect(uffd, from, pages, true);
+	if (error == EEXIST)
+		fill(page_at(to, at), 1, OLD);
+	ck_move_ends(to, from, error ? pages : at, flags, error, at);
+	ck_assert_uint_eq(count_write_protected(from, pages), pages - at);
+	ck_assert_uint_eq(count_write_protected(page_at(from, at), pages - at),
+			  pages - at);
+	ck_assert_ptr_null(uffd_next_fault(uffd, 0));
+	close(uffd);
+	ck_holds(to, at, TAG);
+	ck_holes(from, at);
+	ck_holds(page_at(from, at), pages - at, TAG + at);
+	unmap_pages(to, pages);
+}
+
+START_TEST(rwp_source_keeps_protection_of_what_does_not_move)
+{
+	SKIP_WITHOUT_RWP();
+	rwp_source_keeps_the_rest(map_thp(2, 0, TAG), 1024,
+				  map_pages(1024, 0, SMALL), 0, 0, 300);
+	rwp_source_keeps_the_rest(map_thp(2, 0, TAG), 1024,
+				  map_pages(1024, 7, SMALL), 0, EEXIST, 700);
+	rwp_source_keeps_the_rest(src, PAGES, dst, 0, EEXIST, 150);
+}
+END_TEST
+
+START_TEST(rwp_source_keeps_protection_of_swapped_pages)
+{
+	SKIP_WITHOUT_RWP();
+	ck_assert(page_out(page_at(src, 100), 100));
+	rwp_source_keeps_the_rest(src, PAGES, dst, 0, EEXIST, 150);
+}
+END_TEST
+
+START_TEST(rwp_source_keeps_protection_of_shared_pages)
+{
+	struct child child;
+
+	SKIP_WITHOUT_RWP();
+	child = child_waits(sees_src, NULL);
+	rwp_source_keeps_the_rest(src, PAGES, dst, UNSHARE, EEXIST, 150);
+	ck_assert(child_ends(&child));
+}
+END_TEST
+
+START_TEST(rwp_source_keeps_protection_of_a_large_folio)
+{
+	char *from = map_mthp(64, 0, TAG);
+
+	SKIP_WITHOUT_RWP();
+	if (!from)
+		SKIP("no 64 KiB folios before 6.8");
+	rwp_source_keeps_the_rest(from, 64, map_pages(64, 0, SMALL), 0, EEXIST,
+				  21);
+}
+END_TEST
+
+/* A page that keeps its protection lets nobody in, not even for a moment. */
+START_TEST(rwp_page_stays_shut_while_others_move)
+{
+	char *from = map_thp(1, 0, TAG), *to = map_pages(512, 7, SMALL);
+	int uffd = watch(from, 512, FEATURE_RWP, MODE_RWP), i;
+	struct reader reader;
+	struct child child;
+
+	SKIP_WITHOUT_RWP();
+	child = child_waits(sees_src, NULL);
+	uffd_rwprotect(uffd, from, 512, true);
+	start_reader(&reader, page_at(from, 511), TAG + 511);
+	ck_assert_ptr_eq(uffd_next_fault(uffd, 30000), page_at(from, 511));
+	for (i = 0; i < 100; i++) {
+		fill(page_at(to, i + 1), 1, OLD);
+		ck_move_ends(page_at(to, i), page_at(from, i), 512 - i, UNSHARE,
+			     EEXIST, 1);
+		ck_sys(madvise(page_at(to, i + 1), PAGE, MADV_DONTNEED));
+		uffd_wake(uffd, page_at(from, 511), 1);
+		ck_assert_ptr_eq(uffd_next_fault(uffd, 30000),
+				 page_at(from, 511));
+		ck_assert(!reader.ended);
+	}
+	uffd_rwprotect(uffd, from, 512, false);
+	pthread_join(reader.thread, NULL);
+	ck_assert(reader.right);
+	ck_holds(to, 100, TAG);
+	ck_holds(page_at(from, 100), 412, TAG + 100);
+	ck_assert(child_ends(&child));
+}
+END_TEST
+
+static void moves_to_rwp(char *to, char *from, size_t pages, unsigned int flags)
+{
+	int uffd = watch(to, pages, FEATURE_RWP, MODE_RWP);
+	struct reader reader;
+
+	ck_refused(to, from, pages, flags, EINVAL);
+	ck_move(to, from, pages, flags | WAKE_LATER);
+	ck_assert_uint_eq(count_present(to, pages), pages);
+	ck_assert_uint_eq(count_write_protected(to, pages), pages);
+	start_reader(&reader, page_at(to, 70), TAG + 70);
+	ck_assert_ptr_eq(uffd_next_fault(uffd, 30000), page_at(to, 70));
+	ck_assert(!reader.ended);
+	uffd_rwprotect(uffd, to, pages, false);
+	pthread_join(reader.thread, NULL);
+	ck_assert(reader.right);
+	ck_arrived(to, from, pages, TAG);
+	fill(to, pages, OLD);
+	close(uffd);
+	unmap_pages(to, pages);
+}
+
+/* As UFFDIO_MOVE has it. */
+START_TEST(rwp_destination_gets_protected_pages)
+{
+	char *zero = map_pages(PAGES, 0, SMALL);
+	int uffd;
+
+	SKIP_WITHOUT_RWP();
+	moves_to_rwp(dst, src, PAGES, 0);
+	fill(src, PAGES, TAG);
+	moves_to_rwp(map_pages(PAGES, 0, SMALL), src, PAGES, 0);
+	moves_to_rwp(map_pages(1024, 0, SMALL), map_thp(2, 0, TAG), 1024, 0);
+	moves_to_rwp(map_pages(1024, 7, SMALL), map_thp(2, 0, TAG), 1024, 0);
+	moves_to_rwp(map_thp(2, 0, OLD), map_thp(2, 0, TAG), 1024, REPLACE);
+
+	ck_zero(zero, PAGES);
+	dst = map_pages(PAGES, 0, SMALL);
+	uffd = watch(dst, PAGES, FEATURE_RWP, MODE_RWP);
+	ck_move(dst, zero, PAGES, WAKE_LATER);
+	ck_assert_uint_eq(count_write_protected(dst, PAGES), PAGES);
+	close(uffd);
+	ck_zero(dst, PAGES);
+}
+END_TEST
+
+START_TEST(rwp_destination_replaced_in_part_keeps_protection)
+{
+	char *from = map_thp(2, 0, TAG), *to = map_thp(2, 0, OLD);
+	int uffd = watch(to, 1024, FEATURE_RWP, MODE_RWP);
+
+	SKIP_WITHOUT_RWP();
+	uffd_rwprotect(uffd, to, 1024, true);
+	ck_move(page_at(to, 100), page_at(from, 100), 700,
+		REPLACE | WAKE_LATER);
+	ck_assert_uint_eq(count_write_protected(to, 1024), 1024);
+	ck_assert_ptr_null(uffd_next_fault(uffd, 0));
+	close(uffd);
+	ck_holds(to, 100, OLD);
+	ck_holds(page_at(to, 100), 700, TAG + 100);
+	ck_holds(page_at(to, 800), 224, OLD + 800);
+}
+END_TEST
+
+START_TEST(rwp_destination_of_protected_zero_pages_is_replaced)
+{
+	int uffd;
+
+	SKIP_WITHOUT_RWP();
+	ck_zero(dst, PAGES);
+	uffd = watch(dst, PAGES, FEATURE_RWP, MODE_RWP);
+	uffd_rwprotect(uffd, dst, PAGES, true);
+	ck_refused(dst, src, PAGES, WAKE_LATER, EEXIST);
+	ck_move(dst, src, PAGES, WAKE_LATER | REPLACE);
+	ck_assert_uint_eq(count_write_protected(dst, PAGES), PAGES);
+	close(uffd);
+	ck_arrived(dst, src, PAGES, TAG);
+}
+END_TEST
+
+START_TEST(rwp_pages_move_inside_of_one_mapping)
+{
+	char *both = map_pages(2 * PAGES, 0, SMALL);
+	int uffd;
+
+	SKIP_WITHOUT_RWP();
+	fill(both, PAGES, TAG);
+	uffd = watch(both, 2 * PAGES, FEATURE_RWP, MODE_RWP);
+	uffd_rwprotect(uffd, both, 100, true);
+	ck_move(page_at(both, PAGES), both, PAGES, WAKE_LATER);
+	ck_assert_uint_eq(count_write_protected(both, 2 * PAGES), PAGES);
+	close(uffd);
+	ck_arrived(page_at(both, PAGES), both, PAGES, TAG);
+}
+END_TEST
+
 /* Vectors */
 
 START_TEST(vector_needs_wake_later_too)
@@ -462,12 +744,24 @@ int main(void)
 	tcase_add_test(c, watched_source_with_holes_moves_without_faults);
 	tcase_add_test(c, write_protected_source_moves);
 	tcase_add_test(c, write_protected_source_moves_congruent);
+	tcase_add_test(c, write_protected_source_moves_from_swap);
 	tcase_add_test(c, write_protect_marker_faults);
 	tcase_add_test(c, poison_marker_faults);
 	tcase_add_test(c,
 		       failed_move_keeps_the_write_protection_of_shared_pages);
 	tcase_add_test(
 		c, failed_vector_keeps_the_write_protection_of_shared_pages);
+	tcase_add_test(c, rwp_source_moves_without_its_protection);
+	tcase_add_test(c, rwp_source_of_zero_and_swapped_pages_moves);
+	tcase_add_test(c, rwp_source_keeps_protection_of_what_does_not_move);
+	tcase_add_test(c, rwp_source_keeps_protection_of_swapped_pages);
+	tcase_add_test(c, rwp_source_keeps_protection_of_shared_pages);
+	tcase_add_test(c, rwp_source_keeps_protection_of_a_large_folio);
+	tcase_add_test(c, rwp_page_stays_shut_while_others_move);
+	tcase_add_test(c, rwp_destination_gets_protected_pages);
+	tcase_add_test(c, rwp_destination_replaced_in_part_keeps_protection);
+	tcase_add_test(c, rwp_destination_of_protected_zero_pages_is_replaced);
+	tcase_add_test(c, rwp_pages_move_inside_of_one_mapping);
 	tcase_add_test(c, vector_needs_wake_later_too);
 	return run_suite(s);
 }

@@ -13,6 +13,13 @@ struct poison_request {
 };
 #define IOC_POISON _IOWR(UFFDIO, 0x08, struct poison_request)
 
+struct rwprotect_request {
+	struct uffdio_range range;
+	uint64_t mode;
+};
+#define IOC_RWPROTECT _IOWR(UFFDIO, 0x09, struct rwprotect_request)
+#define RWPROTECT_MODE_RWP (1ULL << 0)
+
 int uffd_open(uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
@@ -66,6 +73,16 @@ void uffd_protect(int uffd, void *base, size_t pages, bool protect)
 	};
 
 	ck_sys(ioctl(uffd, UFFDIO_WRITEPROTECT, &wp));
+}
+
+void uffd_rwprotect(int uffd, void *base, size_t pages, bool protect)
+{
+	struct rwprotect_request request = {
+		.range = span(base, pages),
+		.mode = protect ? RWPROTECT_MODE_RWP : 0,
+	};
+
+	ck_sys(ioctl(uffd, IOC_RWPROTECT, &request));
 }
 
 int uffd_poison(int uffd, void *base, size_t pages)

@@ -10,6 +10,8 @@
 /* Newer than the headers that the suites are built with. */
 #define FEATURE_WP_UNPOPULATED (1ULL << 13)
 #define FEATURE_POISON (1ULL << 14)
+#define FEATURE_RWP (1ULL << 17)
+#define MODE_RWP (1ULL << 3)
 
 /* A new userfaultfd with these features, or -1 if the kernel lacks them. */
 int uffd_open(uint64_t features);
@@ -18,6 +20,8 @@ void uffd_watch(int uffd, void *base, size_t pages, uint64_t mode);
 void uffd_unwatch(int uffd, void *base, size_t pages);
 void uffd_wake(int uffd, void *base, size_t pages);
 void uffd_protect(int uffd, void *base, size_t pages, bool protect);
+/* Against reading too; pagemap shows it like write protection. */
+void uffd_rwprotect(int uffd, void *base, size_t pages, bool protect);
 int uffd_poison(int uffd, void *base, size_t pages);
 int uffd_zeropage(int uffd, void *base, size_t pages);
 
