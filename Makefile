@@ -125,15 +125,24 @@ endif
 
 # --- demo and tests ---------------------------------------------------------
 
-.PHONY: demo check bench
+.PHONY: demo check check-debug fuzz bench stress
 demo: ## move real memory on a stock kernel in QEMU, and show what it took
 	@tests/demo/run
 
 check: ## run the tests on all kernels in QEMU (KERNELS="6.12" SUITE=move for a part)
 	@KERNELS='$(KERNELS)' SUITE='$(SUITE)' tests/check
 
+check-debug: ## the same on kernels with KASAN, lockdep, kmemleak, KCSAN (KERNELS="6.12-debug")
+	@KERNELS='$(KERNELS)' SUITE='$(SUITE)' tests/check debug
+
+fuzz: ## fault injection and fuzzers, each for TIME=600 seconds (KERNELS="6.12-debug")
+	@KERNELS='$(KERNELS)' SUITE='$(SUITE)' TIME='$(TIME)' tests/check fuzz
+
 bench: ## measure each operation beside its peers (KERNELS=, ROUNDS=9, MODES="wall icount")
 	@KERNELS='$(KERNELS)' tests/bench/run
+
+stress: ## move memory in a guest that swaps, merges, migrates all the time (TIME=600 KERNELS=6.12)
+	@KERNELS='$(KERNELS)' TIME='$(TIME)' tests/stress/run
 
 # --- installation -----------------------------------------------------------
 

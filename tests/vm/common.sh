@@ -8,8 +8,9 @@ VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(cd "$VM_DIR/../.." && pwd)
 BUILD=$(realpath -m "${BUILD:-$TOP/build}")
 CACHE=${VMREMAP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vmremap}
-ALL_KERNELS="6.1 6.12 7.2"
-export TOP BUILD CACHE ALL_KERNELS
+ALL_KERNELS="6.1 6.12 7.2 7.3"
+DEBUG_KERNELS="6.12-debug 7.2-debug 6.12-kcsan 7.2-kcsan"
+export TOP BUILD CACHE ALL_KERNELS DEBUG_KERNELS
 export PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '[%s] %s\n' "$(date +%T)" "$*" >&2; }
@@ -38,37 +39,40 @@ lock_cache() {
 }
 unlock_cache() { exec 9>&-; }
 
-# Which Debian release has a kernel series, and under which package names.
+# Which Debian release has a kernel series. After a dash: a variant of it that
+# tests/vm/debug-kernel builds.
 kernel_suite() {
-	case $1 in
+	case ${1%%-*} in
 	6.1 | 6.12) echo bookworm ;;
-	7.2) echo trixie ;;
+	7.2 | 7.3) echo trixie ;;
 	*) die "unknown kernel series $1 (known: $ALL_KERNELS)" ;;
 	esac
 }
-kernel_meta() {
-	case $1 in
-	6.12) echo "$2-6.12-amd64" ;;
-	*) echo "$2-amd64" ;;
-	esac
+
+# The newest release of a series among the names of its headers' packages, one
+# a line on standard input.
+newest_release() {
+	sed -nE "s/^linux-headers-(${1//./\\.}\.[0-9.]+([-+][0-9a-z.]+)?-amd64)\$/\1/p" |
+		sort -V | tail -n 1
 }
 
-# Runs a command in a Debian tree with the checkout at /src. The mounts live in
-# a namespace of their own, so nothing stays mounted whatever happens.
+# Runs a command in a Debian tree with the checkout at /src, what is built at
+# /build, and the debug kernels at /debug. The mounts live in a namespace of their own, so nothing stays mounted whatever happens.
 in_tree() {
 	local suite=$1
 	shift
 	local root=$CACHE/trees/$suite
-	mkdir -p "$root/src" "$root/build"
+	mkdir -p "$root/src" "$root/build" "$root/debug" "$CACHE/debug"
 	# shellcheck disable=SC2016
 	unshare --mount --propagation private bash -c '
-		root=$1; top=$2; build=$3; shift 3
+		root=$1; top=$2; build=$3; debug=$4; shift 4
 		mount -t proc proc "$root/proc"
 		mount --bind "$top" "$root/src"
 		mount --bind "$build" "$root/build"
+		mount --bind "$debug" "$root/debug"
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 			LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
-	' in_tree "$root" "$TOP" "$BUILD" "$@"
+	' in_tree "$root" "$TOP" "$BUILD" "$CACHE/debug" "$@"
 }
 
 # The release of a series that the cache holds; fetched if there is none yet.
@@ -81,10 +85,19 @@ kernel_release() {
 	fi
 }
 
+# Where a tree has what modules for a kernel are built with.
+kernel_headers() {
+	case $1 in
+	*-*) echo "/debug/$1" ;;
+	*) echo "/usr/src/linux-headers-$(kernel_release "$1")" ;;
+	esac
+}
+
 # What a caller may have set, and what must survive sudo and reach the guest.
-CALLERS_VARIABLES="BUILD KERNELS SUITE REFRESH CI ACCEL SMP MEM TIMEOUT ROUNDS MODES KERNEL"
+CALLERS_VARIABLES="BUILD KERNELS SUITE TIME REFRESH CI ACCEL SMP MEM TIME TIMEOUT ROUNDS MODES KERNEL"
 CALLERS_VARIABLES+=" http_proxy https_proxy no_proxy"
 GUEST_VARIABLES="VMREMAP_SEED VMREMAP_RANDOM_SECONDS VMREMAP_STRESS_SECONDS"
+GUEST_VARIABLES+=" VMREMAP_FUZZ_SECONDS VMREMAP_FUZZ_WORKER VMREMAP_FAULT_SECONDS"
 GUEST_VARIABLES+=" SUITE_TIMEOUT CK_RUN_CASE CK_RUN_SUITE CK_VERBOSITY"
 
 # Runs the calling script again as root, if it is not root already.

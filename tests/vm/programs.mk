@@ -14,12 +14,15 @@ suites := $(patsubst tests/suites/%.c,$(OUT)/tests/%,$(wildcard tests/suites/*.c
 work := $(call objects,tests/bench/lib/*.c)
 demos := $(patsubst tests/demo/%.c,$(OUT)/tests/demo/%,$(wildcard tests/demo/*.c))
 benches := $(patsubst tests/bench/%.c,$(OUT)/tests/demo/%,$(wildcard tests/bench/*.c))
+stress := $(OUT)/tests/stress/stress
+stress_parts := $(call objects,tests/stress/*.c tests/bench/lib/work.c \
+	$(addprefix tests/suites/lib/,child.c memory.c suite.c))
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all
-all: $(if $(SUITES),$(SUITES:%=$(OUT)/tests/%),$(suites) $(demos) $(benches))
+all: $(if $(SUITES),$(SUITES:%=$(OUT)/tests/%),$(suites) $(demos) $(benches) $(stress))
 
 $(library): CFLAGS += -DVMREMAP_VERSION='"$(VERSION)"'
 $(OUT)/obj/tests/%: CFLAGS += -D_GNU_SOURCE
@@ -43,5 +46,10 @@ $(benches): $(OUT)/tests/demo/%: $(OUT)/obj/tests/bench/%.o $(work) $(library)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	@$(CC) -static -o $@ $^ -luring -lm -lrt -lpthread
+
+$(stress): $(stress_parts) $(library)
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	@$(CC) -static -o $@ $^ -lcheck_pic -lsubunit -luring -lm -lrt -lpthread
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

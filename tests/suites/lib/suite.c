@@ -24,7 +24,6 @@ static void reset_knobs(void)
 
 static void open_device(void)
 {
-	reset_knobs();
 	dev = vmremap_open();
 	ck_assert_msg(dev >= 0, "cannot open " VMREMAP_DEVICE ": %s",
 		      strerror(-dev));
@@ -36,13 +35,21 @@ static void close_device(void)
 	dev = -1;
 }
 
-TCase *add_case(Suite *suite, const char *name)
+TCase *add_case_without_device(Suite *suite, const char *name)
 {
 	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, TEST_TIMEOUT);
-	tcase_add_checked_fixture(tcase, open_device, close_device);
+	tcase_add_checked_fixture(tcase, reset_knobs, NULL);
 	suite_add_tcase(suite, tcase);
+	return tcase;
+}
+
+TCase *add_case(Suite *suite, const char *name)
+{
+	TCase *tcase = add_case_without_device(suite, name);
+
+	tcase_add_checked_fixture(tcase, open_device, close_device);
 	return tcase;
 }
 
@@ -80,6 +87,13 @@ unsigned int seconds_from(const char *variable, unsigned int otherwise)
 	const char *text = getenv(variable);
 
 	return text && *text ? strtoul(text, NULL, 0) : otherwise;
+}
+
+bool slow_kernel(void)
+{
+	const char *kernel = getenv("VMREMAP_KERNEL");
+
+	return kernel && strchr(kernel, '-');
 }
 
 double now(void)

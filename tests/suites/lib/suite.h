@@ -30,6 +30,9 @@ extern int dev;
 /* A case whose tests find `dev` open and the kernel's knobs at their start. */
 TCase *add_case(Suite *suite, const char *name);
 
+/* The same, but the tests open the device themselves. */
+TCase *add_case_without_device(Suite *suite, const char *name);
+
 /* Runs it as the CK_* environment says; returns main's exit status. */
 int run_suite(Suite *suite);
 
@@ -44,6 +47,9 @@ void note_skip(const char *function, const char *reason);
 /* Seconds from an environment variable, for tests that run for a time. */
 unsigned int seconds_from(const char *variable, unsigned int otherwise);
 double now(void);
+
+/* Whether the kernel checks itself all the time, so that tests do less. */
+bool slow_kernel(void);
 
 /* A sysfs, procfs or sysctl file: its number, or its text. */
 bool write_knob(const char *path, const char *text);
