@@ -63,10 +63,10 @@ int vmremap_batch_init(struct vmremap_batch *batch)
 	set_limits(batch, &max_blocks);
 	batch->sentinel = vmremap_sentinel(0);
 	batch->folios = kvmalloc_array(batch->max_pages, sizeof(void *),
-				       GFP_KERNEL_ACCOUNT);
+				       VMREMAP_GFP_ARRAY);
 	/* One more: a run is written before it is known to fit. */
 	batch->runs = kvmalloc_array(batch->max_runs + 1, sizeof(*batch->runs),
-				     GFP_KERNEL_ACCOUNT);
+				     VMREMAP_GFP_ARRAY);
 	if (!batch->folios || !batch->runs)
 		return -ENOMEM;
 	return vmremap_span_init(&batch->span, max_blocks);
@@ -320,6 +320,28 @@ lock_entry(struct vmremap_batch *batch, const struct vmremap_run *run,
 	return VMREMAP_OK;
 }
 
+/* A run of holes may not discard markers at its destination either. */
+static enum vmremap_stop lock_hole_run(struct vmremap_batch *batch,
+				       const struct vmremap_run *run)
+{
+	pmd_t *pmd = vmremap_pmd(batch->mm, run->dst);
+	enum vmremap_stop stop = lock_hole(batch);
+	unsigned int i;
+	pte_t *pte;
+
+	if (stop || !(batch->flags & VMREMAP_MOVE_REPLACE) || !pmd ||
+	    !vmremap_pmd_is_table(*pmd))
+		return stop;
+	pte = pte_offset_kernel(pmd, run->dst);
+	for (i = 0; i < run->nr; i++) {
+		if (vmremap_pte_is_marker(ptep_get(pte + i))) {
+			batch->stop_page = i;
+			return VMREMAP_BAD;
+		}
+	}
+	return VMREMAP_OK;
+}
+
 /* Undoes lock_entry(); a large folio was locked for its first page here. */
 static void unlock_slot(struct vmremap_batch *batch, void *slot)
 {
@@ -461,6 +483,10 @@ lock_checked(struct vmremap_batch *batch, const struct vmremap_run *run,
 	pte_t pte = ptep_get(&block->ptes[pte_index(addr)]);
 	enum vmremap_stop stop;
 
+	/* Not even a hole takes the place of a marker. */
+	if (flags & VMREMAP_MOVE_REPLACE && run->dst_ptes &&
+	    vmremap_pte_is_marker(ptep_get(run->dst_ptes + i)))
+		return VMREMAP_BAD;
 	if (pte_none(pte) && flags & VMREMAP_MOVE_ALLOW_SRC_HOLES) {
 		*slot = NO_FOLIO;
 		return is_reserved_hole(batch, block, addr) ? VMREMAP_CHANGED :
@@ -468,12 +494,8 @@ lock_checked(struct vmremap_batch *batch, const struct vmremap_run *run,
 	}
 	if (!run->dst_ptes)
 		return VMREMAP_EXISTS;
-	if (flags & VMREMAP_MOVE_REPLACE) {
-		if (vmremap_pte_is_marker(ptep_get(run->dst_ptes + i)))
-			return VMREMAP_BAD;
-	} else if (is_occupied(batch, run, i)) {
+	if (!(flags & VMREMAP_MOVE_REPLACE) && is_occupied(batch, run, i))
 		return VMREMAP_EXISTS;
-	}
 	if (batch->ends_here)
 		return VMREMAP_CHANGED;
 	stop = lock_entry(batch, run, addr, pte, slot);
@@ -639,7 +661,7 @@ static enum vmremap_stop lock_pages(struct vmremap_batch *batch)
 		batch->stop_run = i;
 		batch->stop_page = 0;
 		if (run->hole)
-			stop = lock_hole(batch);
+			stop = lock_hole_run(batch, run);
 		else if (run->paired)
 			stop = lock_pair(batch, run);
 		else if (!lock_single(batch, run))

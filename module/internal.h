@@ -3,11 +3,15 @@
 #ifndef VMREMAP_INTERNAL_H
 #define VMREMAP_INTERNAL_H
 
+#include <linux/gfp.h>
 #include <linux/mm_types.h>
 #include <linux/types.h>
 #include <vmremap.h>
 
 #define VMREMAP_MAX_RANGES 65536
+
+/* For arrays as long as the caller likes: no news for the kernel's log. */
+#define VMREMAP_GFP_ARRAY (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 
 /* Operations: each takes a zero-filled copy of its struct, and fills it. */
 int vmremap_op_move(struct vmremap_move *args);
@@ -239,6 +243,7 @@ struct vmremap_cursor {
  * @repairs: how many there were since a page has moved
  * @swapped: addresses of pages to be read in without the mmap lock
  * @nr_swapped: their number
+ * @shared: entries of a page table that were marked as shared, to be copied
  * @need_grace_period: rmap walkers may still carry an old anon_vma
  */
 struct vmremap_batch {
@@ -275,6 +280,7 @@ struct vmremap_batch {
 	unsigned int repairs;
 	unsigned long *swapped;
 	unsigned int nr_swapped;
+	DECLARE_BITMAP(shared, PTRS_PER_PTE);
 	bool need_grace_period;
 };
 

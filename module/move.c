@@ -212,7 +212,7 @@ int vmremap_op_movev(struct vmremap_movev *args)
 		return -EINVAL;
 	if (!args->nr_ranges || args->nr_ranges > VMREMAP_MAX_RANGES)
 		return -EINVAL;
-	ranges = kvmalloc_array(args->nr_ranges, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
+	ranges = kvmalloc_array(args->nr_ranges, sizeof(*ranges), VMREMAP_GFP_ARRAY);
 	if (!ranges)
 		return -ENOMEM;
 

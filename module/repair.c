@@ -161,7 +161,7 @@ static bool can_read_in_unlocked(struct vmremap_batch *batch)
 	if (!batch->swapped)
 		batch->swapped = kvmalloc_array(VMREMAP_MAX_READ_IN,
 						sizeof(*batch->swapped),
-						GFP_KERNEL_ACCOUNT);
+						VMREMAP_GFP_ARRAY);
 	batch->nr_swapped = 0;
 	for (i = 0; batch->swapped && i < batch->nr_runs; i++)
 		if (!batch->runs[i].hole)
@@ -285,8 +285,36 @@ static int share_entries(struct vmremap_batch *batch, struct folio *folio)
 		if (compat_try_share(folio, page))
 			return -EBUSY;
 		*pte = pte_wrprotect(*pte);
+		__set_bit(pte_index(addr), batch->shared);
 	}
 	return 0;
+}
+
+/*
+ * Takes back what share_entries() has marked and nobody has copied: a page that
+ * looks shared would not move any more. Nobody can have come to share it, the
+ * mmap lock has been held; and who has the folio lock finds no entry replaced
+ * for a migration or a swap-out.
+ */
+static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
+			    unsigned long start, unsigned long end)
+{
+	pmd_t *pmd = vmremap_pmd(batch->mm, start);
+	spinlock_t *ptl = pte_lockptr(batch->mm, pmd);
+	unsigned long addr;
+
+	folio_lock(folio);
+	spin_lock(ptl);
+	for (addr = start; addr < end; addr += PAGE_SIZE) {
+		pte_t pte = ptep_get(pte_offset_kernel(pmd, addr));
+
+		if (test_bit(pte_index(addr), batch->shared) &&
+		    pte_present(pte) && !pte_special(pte) &&
+		    page_folio(pte_page(pte)) == folio)
+			SetPageAnonExclusive(pte_page(pte));
+	}
+	spin_unlock(ptl);
+	folio_unlock(folio);
 }
 
 static int share_folio(struct vmremap_batch *batch, struct folio *folio,
@@ -316,6 +344,7 @@ static int copy_out(struct vmremap_batch *batch, struct folio *folio,
 	unsigned long addr;
 	int err;
 
+	bitmap_zero(batch->shared, PTRS_PER_PTE);
 	/* The caller's reference keeps the fault from reusing the page. */
 	err = share_folio(batch, folio, start, end);
 	for (addr = start; addr < end && !err; addr += PAGE_SIZE) {
@@ -328,6 +357,8 @@ static int copy_out(struct vmremap_batch *batch, struct folio *folio,
 			folio_put(now);
 		cond_resched();
 	}
+	if (err)
+		unshare_entries(batch, folio, start, end);
 	return err;
 }
 

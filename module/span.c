@@ -37,7 +37,7 @@ int vmremap_span_init(struct vmremap_span *span, unsigned int max_blocks)
 {
 	span->max_blocks = max_blocks;
 	span->blocks = kvmalloc_array(max_blocks, sizeof(*span->blocks),
-				      GFP_KERNEL_ACCOUNT);
+				      VMREMAP_GFP_ARRAY);
 	span->taken[0] = (pte_t *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	span->taken[1] = (pte_t *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!span->blocks || !span->taken[0] || !span->taken[1])

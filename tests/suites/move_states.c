@@ -663,6 +663,31 @@ START_TEST(guard_page_in_a_replaced_block_ends_the_move_exactly)
 }
 END_TEST
 
+static void hole_is_no_match_for_a_guard(char *from, char *to)
+{
+	fill(to, BLOCK_PAGES, OLD);
+	ck_assert(guard(page_at(to, 9), 1));
+	ck_move_ends(to, from, BLOCK_PAGES, HOLES | REPLACE, EFAULT, 9);
+	ck_holes(to, 9);
+	ck_holds(page_at(to, 10), BLOCK_PAGES - 10, OLD + 10);
+	ck_assert_msg(!in_child(reads, page_at(to, 9)), "no guard left");
+}
+
+START_TEST(hole_does_not_replace_a_guard)
+{
+	char *from = map_pages(BLOCK_PAGES, 0, SMALL);
+
+	if (!guard(page_at(dst, 55), 2))
+		SKIP("no guard pages before 6.13");
+	/* There is no page table, and then there is one. */
+	hole_is_no_match_for_a_guard(from, map_pages(BLOCK_PAGES, 0, SMALL));
+	hole_is_no_match_for_a_guard(from, map_pages(BLOCK_PAGES, 7, SMALL));
+	fill(page_at(from, 100), 1, TAG);
+	hole_is_no_match_for_a_guard(from, map_pages(BLOCK_PAGES, 0, SMALL));
+	hole_is_no_match_for_a_guard(from, map_pages(BLOCK_PAGES, 7, SMALL));
+}
+END_TEST
+
 /* Shadow stacks */
 
 START_TEST(shadow_stack_is_refused)
@@ -836,6 +861,7 @@ static void add_attributes(Suite *s)
 	tcase_add_test(c, guard_page_in_the_source_faults);
 	tcase_add_test(c, guard_page_in_the_destination_ends_the_move);
 	tcase_add_test(c, guard_page_in_a_replaced_block_ends_the_move_exactly);
+	tcase_add_test(c, hole_does_not_replace_a_guard);
 	tcase_add_test(c, shadow_stack_is_refused);
 	tcase_add_test(c, lazily_freed_page_moves);
 }

@@ -867,7 +867,7 @@ static void replaced_while_it_migrates(size_t src_phase, size_t pages)
 		ck_zero(page_at(dst, pages), BLOCK_PAGES - pages);
 		while (answered != asked)
 			sched_yield();
-	} while (now() < deadline);
+	} while (now() < deadline || (!seen && now() < deadline + 30));
 	stop = true;
 	pthread_join(thread, NULL);
 	ck_assert_uint_gt(seen, 0);
