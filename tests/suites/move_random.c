@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "lib/child.h"
-#include "lib/moves.h"
+#include "lib/model.h"
 #include "lib/random.h"
 
 #ifndef MADV_COLLAPSE
@@ -23,27 +23,6 @@
 #define WOVEN_BLOCKS 4
 #define WOVEN_PAGES (WOVEN_BLOCKS * BLOCK_PAGES)
 #define COMPARE_EVERY 40
-
-struct cell {
-	uint64_t tag;
-	bool hole;
-	bool maybe_shared;
-};
-
-struct arena {
-	const char *name;
-	char *base;
-	size_t pages;
-	/* A touched page may bring others with it. */
-	bool large;
-	struct cell *cells;
-};
-
-/* One range, and where its cells are. */
-struct picked {
-	struct arena *to, *from;
-	size_t dst, src, pages;
-};
 
 #define MAX_ARENAS 6
 static struct arena arenas[MAX_ARENAS];
@@ -69,15 +48,13 @@ static void tell_current_ranges(void)
 	}
 }
 
-#define ck_model(condition, ...)                                               \
-	do {                                                                   \
-		if (!(condition)) {                                            \
-			fprintf(stderr, __VA_ARGS__);                          \
-			tell_current_ranges();                                 \
-			ck_abort_msg("seed %lu, step %zu, %s: %s", seed, step, \
-				     doing, #condition);                       \
-		}                                                              \
-	} while (0)
+static void fail_step(const char *condition, const char *message)
+{
+	fprintf(stderr, "%s\n", message);
+	tell_current_ranges();
+	ck_abort_msg("seed %lu, step %zu, %s: %s", seed, step, doing,
+		     condition);
+}
 
 static uint64_t below(uint64_t bound)
 {
@@ -151,41 +128,12 @@ static void add_woven_arenas(void)
 
 /* Memory against model */
 
-static void compare_page(struct arena *arena, size_t page, uint64_t entry)
-{
-	struct cell *cell = &arena->cells[page];
-	bool hole = !(entry & (PM_PRESENT | PM_SWAPPED));
-
-	ck_model(hole == cell->hole, "%s page %zu: %s, expected %s\n",
-		 arena->name, page, hole ? "a hole" : "a page",
-		 cell->hole ? "a hole" : "a page");
-	if (hole)
-		return;
-	ck_model(holds(page_at(arena->base, page), 1, cell->tag) ||
-			 (!cell->tag &&
-			  first_not_zero(page_at(arena->base, page), 1) < 0),
-		 "%s page %zu does not hold tag %lu\n", arena->name, page,
-		 cell->tag);
-}
-
-static void compare(struct arena *arena, size_t first, size_t pages)
-{
-	uint64_t *entries = calloc(pages, sizeof(*entries));
-	size_t i;
-
-	ck_assert_ptr_nonnull(entries);
-	read_pagemap(page_at(arena->base, first), pages, entries);
-	for (i = 0; i < pages; i++)
-		compare_page(arena, first + i, entries[i]);
-	free(entries);
-}
-
 static void compare_all(void)
 {
 	size_t i;
 
 	for (i = 0; i < nr_arenas; i++)
-		compare(&arenas[i], 0, arenas[i].pages);
+		compare_arena(&arenas[i]);
 }
 
 /* One word of a page, not always the same: enough after every single call. */
@@ -203,12 +151,12 @@ static void glance_at(struct arena *arena)
 		volatile uint64_t *words =
 			(uint64_t *)page_at(arena->base, page);
 
-		ck_model(hole == cell->hole, "%s page %zu: %s, expected %s\n",
+		ck_model(hole == cell->hole, "%s page %zu: %s, expected %s",
 			 arena->name, page, hole ? "a hole" : "a page",
 			 cell->hole ? "a hole" : "a page");
 		ck_model(hole || words[i] == tag_word(cell->tag, i),
-			 "%s page %zu does not hold tag %lu\n", arena->name,
-			 page, cell->tag);
+			 "%s page %zu does not hold tag %lu", arena->name, page,
+			 cell->tag);
 	}
 	free(entries);
 }
@@ -219,26 +167,6 @@ static void glance_at_all(void)
 
 	for (i = 0; i < nr_arenas; i++)
 		glance_at(&arenas[i]);
-}
-
-/* The model learns which holes a large folio has filled with zeros. */
-static void learn_filled_holes(struct arena *arena)
-{
-	uint64_t *entries;
-	size_t i;
-
-	if (!arena->large)
-		return;
-	entries = calloc(arena->pages, sizeof(*entries));
-	ck_assert_ptr_nonnull(entries);
-	read_pagemap(arena->base, arena->pages, entries);
-	for (i = 0; i < arena->pages; i++) {
-		struct cell *cell = &arena->cells[i];
-
-		if (cell->hole && entries[i] & (PM_PRESENT | PM_SWAPPED))
-			*cell = (struct cell){ 0 };
-	}
-	free(entries);
 }
 
 /* Operations beside moves */
@@ -294,8 +222,7 @@ static void read_pages(void)
 		if (cell->hole)
 			*cell = (struct cell){ 0 };
 		ck_model(holds(page_at(start_of(piece), i), 1, cell->tag),
-			 "page %zu of %s\n", piece.first + i,
-			 piece.arena->name);
+			 "page %zu of %s", piece.first + i, piece.arena->name);
 	}
 	learn_filled_holes(piece.arena);
 }
@@ -424,7 +351,7 @@ static void mark_shared(void)
 		for (page = 0; page < arenas[i].pages; page++) {
 			struct cell *cell = &arenas[i].cells[page];
 
-			cell->maybe_shared = !cell->hole;
+			cell->shared = cell->hole ? NOT_SHARED : MAYBE_SHARED;
 		}
 	}
 }
@@ -450,7 +377,7 @@ static bool compare_in_child(void *unused)
 static void let_go(void)
 {
 	if (is_held)
-		ck_model(child_ends(&held), "the child's memory changed\n");
+		ck_model(child_ends(&held), "the child's memory changed");
 	is_held = false;
 }
 
@@ -470,58 +397,6 @@ static void fork_and_exit(void)
 
 /* Moves */
 
-static size_t pick_length(void)
-{
-	switch (below(10)) {
-	case 0:
-		return 512 + below(1000);
-	case 1:
-		return 512;
-	case 2:
-	case 3:
-		return 1 + below(200);
-	default:
-		return 1 + below(24);
-	}
-}
-
-/* Half of them go where whole page tables and huge pages can be kept. */
-static size_t make_congruent(struct picked *p, size_t dst)
-{
-	uintptr_t from = (uintptr_t)page_at(p->from->base, p->src);
-	uintptr_t to = (uintptr_t)page_at(p->to->base, dst);
-	size_t ahead = (from - to) % BLOCK / PAGE;
-
-	if (dst + ahead + p->pages <= p->to->pages)
-		return dst + ahead;
-	return dst;
-}
-
-static struct picked pick_range(void)
-{
-	struct picked p = {
-		.to = &arenas[below(nr_arenas)],
-		.from = &arenas[below(nr_arenas)],
-		.pages = pick_length(),
-	};
-
-	if (p.pages > p.from->pages)
-		p.pages = p.from->pages;
-	if (p.pages > p.to->pages)
-		p.pages = p.to->pages;
-	p.src = below(p.from->pages - p.pages + 1);
-	p.dst = below(p.to->pages - p.pages + 1);
-	if (percent(50))
-		p.dst = make_congruent(&p, p.dst);
-	return p;
-}
-
-static bool overlaps(const struct picked *p)
-{
-	return p->to == p->from && p->dst < p->src + p->pages &&
-	       p->src < p->dst + p->pages;
-}
-
 static unsigned int pick_flags(void)
 {
 	unsigned int flags = 0;
@@ -533,155 +408,17 @@ static unsigned int pick_flags(void)
 	return flags;
 }
 
-static struct cell *dst_cell(const struct picked *p, size_t page)
-{
-	return &p->to->cells[p->dst + page];
-}
-
-static struct cell *src_cell(const struct picked *p, size_t page)
-{
-	return &p->from->cells[p->src + page];
-}
-
-/*
- * A large folio that is shared in part may end a move at its first page of the
- * range: whether it can move is found for all of it.
- */
-static size_t same_folio_end(const struct picked *p, size_t page)
-{
-	uintptr_t at = (uintptr_t)page_at(p->from->base, p->src + page);
-	size_t left = (BLOCK - at % BLOCK) / PAGE;
-
-	if (!p->from->large)
-		return page + 1;
-	return page + left < p->pages ? page + left : p->pages;
-}
-
-static bool may_be_shared(const struct picked *p, size_t page)
-{
-	size_t end = same_folio_end(p, page);
-
-	for (; page < end; page++) {
-		if (src_cell(p, page)->maybe_shared)
-			return true;
-	}
-	return false;
-}
-
-static bool may_end_with(const struct picked *p, size_t page,
-			 unsigned int flags, int error)
-{
-	struct cell *cell = src_cell(p, page);
-
-	switch (error) {
-	case ENOENT:
-		return cell->hole && !(flags & HOLES);
-	case EEXIST:
-		return !(flags & REPLACE) && !dst_cell(p, page)->hole &&
-		       !(cell->hole && flags & HOLES);
-	case EBUSY:
-		return !(flags & UNSHARE) && !cell->hole &&
-		       may_be_shared(p, page);
-	case EAGAIN:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool may_pass(const struct picked *p, size_t page, unsigned int flags)
-{
-	if (src_cell(p, page)->hole)
-		return flags & HOLES;
-	return dst_cell(p, page)->hole || flags & REPLACE;
-}
-
-static void play_page(const struct picked *p, size_t page, unsigned int flags)
-{
-	struct cell *from = src_cell(p, page), *to = dst_cell(p, page);
-
-	if (from->hole && !(flags & REPLACE))
-		return;
-	*to = *from;
-	to->maybe_shared = false;
-	*from = (struct cell){ .hole = true };
-}
-
-static const char *state_of(const struct cell *cell)
-{
-	if (cell->hole)
-		return "a hole";
-	return cell->maybe_shared ? "a shared page" : "a page";
-}
-
-/* Plays what the call says it did, and judges where it says it ended. */
-static void play(const struct picked *picked, size_t nr, unsigned int flags,
-		 int error, size_t moved, size_t done)
-{
-	size_t r, page, whole = 0;
-
-	for (r = 0; r < nr; r++) {
-		const struct picked *p = &picked[r];
-
-		for (page = 0; page < p->pages && moved; page++, moved--) {
-			ck_model(may_pass(p, page, flags),
-				 "range %zu page %zu cannot have moved\n", r,
-				 page);
-			play_page(p, page, flags);
-		}
-		if (page < p->pages) {
-			ck_model(error && may_end_with(p, page, flags, error),
-				 "range %zu page %zu: %s, %s to %s\n", r, page,
-				 strerror(error), state_of(src_cell(p, page)),
-				 state_of(dst_cell(p, page)));
-			break;
-		}
-		whole++;
-	}
-	ck_model(moved == 0, "%zu pages too many\n", moved);
-	ck_model(r < nr || !error, "all moved, but %s\n", strerror(error));
-	ck_model(whole == done, "%zu ranges whole, %zu told\n", whole, done);
-}
-
-static bool one_overlaps(const struct picked *picked, size_t nr)
-{
-	size_t r;
-
-	for (r = 0; r < nr; r++) {
-		if (overlaps(&picked[r]))
-			return true;
-	}
-	return false;
-}
-
-static void compare_ranges(const struct picked *picked, size_t nr)
-{
-	size_t r;
-
-	for (r = 0; r < nr; r++) {
-		compare(picked[r].to, picked[r].dst, picked[r].pages);
-		compare(picked[r].from, picked[r].src, picked[r].pages);
-	}
-}
-
 static void judge(const struct picked *picked, size_t nr, unsigned int flags,
 		  int rc, size_t moved, size_t done)
 {
-	ck_model(rc <= 0 && rc > -140, "returned %d\n", rc);
-	ck_model(moved % PAGE == 0, "moved %zu bytes\n", moved);
+	judge_move(picked, nr, flags, rc, moved, done);
 	moves++;
 	failures[-rc]++;
-	if (one_overlaps(picked, nr))
-		ck_model(rc == -EINVAL && !moved && !done,
-			 "%s, %zu bytes, %zu ranges\n", strerror(-rc), moved,
-			 done);
-	else
-		play(picked, nr, flags, -rc, moved / PAGE, done);
 }
 
 static void move_one(void)
 {
-	struct picked p = pick_range();
+	struct picked p = pick_range(&state, arenas, nr_arenas);
 	unsigned int flags = pick_flags();
 	size_t moved = UNSET;
 	int rc;
@@ -708,7 +445,7 @@ static void move_many(void)
 	nr_current = nr;
 	for (r = 0; r < nr; r++) {
 		do {
-			picked[r] = pick_range();
+			picked[r] = pick_range(&state, arenas, nr_arenas);
 		} while (overlaps(&picked[r]) && percent(98));
 		ranges[r] =
 			range_of(page_at(picked[r].to->base, picked[r].dst),
@@ -809,7 +546,7 @@ static bool passes(const struct picked *p, unsigned int flags)
 	for (page = 0; page < p->pages; page++) {
 		if (!may_pass(p, page, flags))
 			return false;
-		if (src_cell(p, page)->maybe_shared && !(flags & UNSHARE))
+		if (src_cell(p, page)->shared && !(flags & UNSHARE))
 			return false;
 	}
 	return true;
@@ -826,7 +563,7 @@ static void weave_range(struct picked *picked, size_t nr, unsigned int flags)
 		pick_place(picked, nr, p->pages, &p->from, &p->src);
 		pick_place(picked, nr, p->pages, &p->to, &p->dst);
 		if (percent(40))
-			p->dst = make_congruent(p, p->dst);
+			p->dst = congruent_dst(p, p->dst);
 	} while (overlaps(p) || (!passes(p, flags) && --tries > 0));
 	for (page = 0; page < p->pages && may_pass(p, page, flags); page++)
 		play_page(p, page, flags);
@@ -838,7 +575,7 @@ static void move_woven(void)
 	struct picked *picked = current;
 	size_t r, nr = 1 + below(MAX_RANGES), moved = UNSET, done = UNSET;
 	unsigned int flags = pick_flags();
-	struct cell *kept[MAX_ARENAS];
+	struct cell *kept[MAX_ARENAS] = {};
 	int rc;
 
 	snprintf(doing, sizeof(doing), "woven vector, flags %x", flags);
@@ -931,6 +668,7 @@ static void run_random(const struct operation *operations)
 	seed = given && *given ? strtoull(given, NULL, 0)
 			       : (uint64_t)time(NULL) << 16 ^ getpid();
 	state = seed;
+	model_failed = fail_step;
 	fprintf(stderr, "VMREMAP_SEED=%lu repeats this\n", seed);
 	while (now() < end)
 		take_step(operations);
