@@ -435,10 +435,21 @@ static int split_destination(struct vmremap_batch *batch,
 			     const struct vmremap_run *run)
 {
 	pmd_t *pmd = cached_pmd(batch, run->dst);
+	int err;
 
 	if (!(batch->flags & VMREMAP_MOVE_REPLACE))
 		return 0;
-	if (!pmd || !pmd_trans_huge(*pmd))
+	if (!pmd || pmd_none(*pmd))
+		return 0;
+	/* One that is on its way to other memory is waited for. */
+	if (!pmd_present(*pmd)) {
+		err = vmremap_fault(batch->dst_vma, run->dst, 0);
+		if (err)
+			return err;
+		if (!pmd_present(*pmd))
+			return -EAGAIN;
+	}
+	if (!pmd_trans_huge(*pmd))
 		return 0;
 	return vmremap_split_pmd(batch->dst_vma, run->dst);
 }
