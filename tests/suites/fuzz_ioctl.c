@@ -10,6 +10,7 @@
  * kernel does not survive. VMREMAP_FUZZ_WORKER repeats one worker, in one
  * thread. VMREMAP_FUZZ_SECONDS says for how long the suite goes on.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
@@ -24,8 +25,6 @@
 
 #define WORKER_SECONDS 6
 #define WORKER_STEPS 2500
-/* For a worker's last step, and for processes that have been killed. */
-#define PATIENCE 100
 #define MEMORY "160M"
 #define GROUP_DIR "/sys/fs/cgroup/fuzz_ioctl"
 
@@ -40,6 +39,12 @@ static const struct {
 	{ 1, 25 },
 	{ 2, 25 },
 };
+
+/* For a worker's last step, and for processes that have been killed. */
+static double patience(void)
+{
+	return 100.0 * seconds_from("CK_TIMEOUT_MULTIPLIER", 1);
+}
 
 static unsigned int seconds(void)
 {
@@ -145,7 +150,7 @@ static void end_all_of(pid_t pid)
 	while (ended != -1) {
 		ended = waitpid(-1, NULL, WNOHANG);
 		took = now() - begin;
-		ck_assert_msg(took < PATIENCE,
+		ck_assert_msg(took < patience(),
 			      "worker %#lx: a process lives for %.0f s after "
 			      "SIGKILL",
 			      board->worker_seed, took);
@@ -176,7 +181,7 @@ static void judge_end(int status)
 
 static void wait_until_ready(pid_t pid)
 {
-	double patient_until = now() + PATIENCE;
+	double patient_until = now() + patience();
 	siginfo_t end = { 0 };
 
 	while (!board->worker_ends && now() < patient_until &&
@@ -185,17 +190,57 @@ static void wait_until_ready(pid_t pid)
 		usleep(1000);
 }
 
+/* A path below /proc of a thread, and what it says. */
+static void tell_thread(const char *pid, const char *tid)
+{
+	static const char *const files[] = { "wchan", "stack" };
+	char path[100], text[700];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), "/proc/%.10s/task/%.10s/%s", pid,
+			 tid, files[i]);
+		read_text(path, text, sizeof(text));
+		tell("thread %s %s: %s", tid, files[i], text);
+	}
+}
+
+/* What a worker waits for that does not end, and its threads. */
+static void tell_where_it_is(pid_t pid)
+{
+	char number[12], path[40];
+	const struct dirent *entry;
+	unsigned int i;
+	DIR *tasks;
+
+	for (i = 0; i < ARRAY_SIZE(board->doing); i++)
+		tell("thread %u: %s", i,
+		     board->doing[i] ? board->doing[i] : "nothing yet");
+	snprintf(number, sizeof(number), "%d", pid);
+	snprintf(path, sizeof(path), "/proc/%s/task", number);
+	tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks))) {
+		if (*entry->d_name != '.')
+			tell_thread(number, entry->d_name);
+	}
+	if (tasks)
+		closedir(tasks);
+}
+
 /* Ends it by force after some seconds, unless they are negative. */
 static int wait_for_end(pid_t pid, double kill_after)
 {
 	bool by_force = kill_after >= 0;
-	double limit = by_force ? kill_after : board->worker_seconds + PATIENCE;
+	double limit = by_force ? kill_after
+				: board->worker_seconds + patience();
 	int status;
 
 	if (ends_within(pid, limit, &status))
 		return status;
+	if (!by_force)
+		tell_where_it_is(pid);
 	kill(pid, SIGKILL);
-	ck_assert_msg(ends_within(pid, PATIENCE, &status),
+	ck_assert_msg(ends_within(pid, patience(), &status),
 		      "worker %#lx cannot be killed", board->worker_seed);
 	ck_assert_msg(by_force || board->dared > 0, "worker %#lx does not end",
 		      board->worker_seed);
@@ -286,14 +331,16 @@ START_TEST(random_calls_leave_the_kernel_and_other_memory_alone)
 		run_one_worker(next, kill_after);
 	}
 	tell_account();
-	/* Otherwise all of it has ended at the door. */
-	ck_assert_uint_ge(board->calls.succeeded, board->calls.done / 5);
+	/* Otherwise all of it has ended at the door; a few calls tell nothing. */
+	if (board->calls.done >= 200)
+		ck_assert_uint_ge(board->calls.succeeded,
+				  board->calls.done / 5);
 }
 END_TEST
 
 static void replay(uint64_t seed, unsigned int steps)
 {
-	begin_fuzzing(steps, PATIENCE);
+	begin_fuzzing(steps, patience());
 	board->single_threaded = true;
 	run_one_worker(seed, -1);
 	tell_account();

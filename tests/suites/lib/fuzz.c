@@ -159,6 +159,13 @@ void count(uint64_t *counter)
 	__atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
 }
 
+void begin_doing(struct fuzzer *f, const char *what)
+{
+	f->doing = what;
+	if (!f->is_child)
+		board->doing[f->number] = what;
+}
+
 static unsigned int weight_of(const void *table, size_t row, size_t size)
 {
 	return *(const unsigned int *)((const char *)table + row * size);

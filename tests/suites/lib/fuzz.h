@@ -41,6 +41,8 @@ struct board {
 	double worker_ends;
 	/* How often the worker has named memory that it cannot do without. */
 	int dared;
+	/* What each thread is at, for when one of them does not come back. */
+	const char *doing[FUZZERS + 1];
 	struct tally calls;
 	uint64_t by_error[MAX_ERROR];
 	struct tally by_kind[MAX_KINDS];
@@ -122,6 +124,9 @@ bool has_dared(void);
 void forget_dares(bool is_child);
 
 void count(uint64_t *counter);
+
+/* Says what a thread is at. */
+void begin_doing(struct fuzzer *f, const char *what);
 
 static inline uint64_t below(struct fuzzer *f, uint64_t bound)
 {

@@ -96,9 +96,13 @@ static uint64_t allowed_results(const struct call *call)
 
 	if (!allowed)
 		allowed = call->kind->allowed(call);
-	/* The request may be another one by the time it is read. */
+	/*
+	 * The request may be another one by the time it is read, and its memory
+	 * closed to reading, or to the results.
+	 */
 	if (call->place == SHARED || call->vector_place == SHARED)
-		allowed |= SUCCESS | call->kind->errors | RESULT(E2BIG);
+		allowed |= SUCCESS | call->kind->errors | RESULT(E2BIG) |
+			   RESULT(EFAULT) | RESULT(EINVAL);
 	/* There may be no device at that descriptor now, or another file. */
 	if (call->is_public)
 		allowed |= RESULT(EBADF) | RESULT(ENOTTY) | RESULT(EINVAL);
@@ -200,7 +204,7 @@ void make_call(struct fuzzer *f)
 	may_succeed = allowed_results(&call) & SUCCESS;
 	if (may_succeed && names_canary(&call))
 		return;
-	f->doing = call.kind->name;
+	begin_doing(f, call.kind->name);
 	write_request(f, &call);
 	daring = may_succeed && is_daring(&call);
 	if (daring)

@@ -226,7 +226,7 @@ void do_something(struct fuzzer *f)
 {
 	const struct deed *deed = PICK(f, deeds);
 
-	f->doing = deed->name;
+	begin_doing(f, deed->name);
 	count(&board->deeds[deed - deeds]);
 	deed->run(f);
 	f->step++;

@@ -116,7 +116,9 @@ static bool give_moved(struct fuzzer *f, uint64_t page)
 		},
 	};
 
+	begin_doing(f, "serving a fault by a move");
 	ioctl(worker->device, VMREMAP_IOC_MOVE, &move);
+	begin_doing(f, "serving faults");
 	return true;
 }
 
@@ -152,6 +154,7 @@ static void answer(struct fuzzer *f, const struct uffd_msg *msg)
 	struct rwprotect_request all = { .range = { page, PAGE } };
 	bool served;
 
+	begin_doing(f, "serving faults");
 	if (percent(f, 20))
 		usleep(below(f, 20000));
 	ioctl(worker->uffd, IOC_RWPROTECT, &all);
@@ -170,9 +173,9 @@ void *serve_faults(void *unused)
 	struct uffd_msg msg;
 
 	self = &worker->fault_server;
-	self->doing = "serving faults";
 	use_signal_stack_of(self);
 	while (!worker->stop) {
+		begin_doing(self, "waiting for faults");
 		if (poll(&ready, 1, 20) == 1 &&
 		    read(worker->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
 		    msg.event == UFFD_EVENT_PAGEFAULT)

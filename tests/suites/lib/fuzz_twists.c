@@ -98,15 +98,21 @@ static void other_count(struct fuzzer *f, struct call *call)
 		*count_of(call) = other;
 }
 
-/* As many as may be, all over the same few. */
+/*
+ * As many as may be: the first pages of the same few, again and again. To
+ * replace so often would take minutes where the kernel is slow.
+ */
 static void longest_vector(struct fuzzer *f, struct call *call)
 {
 	size_t i, nr = call->nr_ranges;
 
-	if (!one_in(f, 10) || !has_count(call) || *count_of(call) != nr)
+	if (!one_in(f, 20) || !has_count(call) || *count_of(call) != nr)
 		return;
-	for (i = nr; i < MAX_RANGES; i++)
+	for (i = nr; i < MAX_RANGES; i++) {
 		call->ranges[i] = call->ranges[i % nr];
+		call->ranges[i].len = PAGE;
+	}
+	call->args.head.flags &= ~VMREMAP_MOVE_REPLACE;
 	call->nr_ranges = MAX_RANGES;
 	*count_of(call) = MAX_RANGES;
 }

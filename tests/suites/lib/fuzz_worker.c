@@ -143,7 +143,7 @@ int run_worker(uint64_t seed)
 	if (!board->worker_ends)
 		board->worker_ends = now() + board->worker_seconds;
 	run_fuzzers();
-	self->doing = "the end";
+	begin_doing(self, "the end");
 	look_at_all_canaries();
 	return 0;
 }

@@ -64,7 +64,7 @@ void map_pages_anew(void)
 /* A whole block, so that there is room, or huge pages. */
 void renew_block(void)
 {
-	struct piece piece;
+	struct piece piece = {};
 	uintptr_t start;
 
 	piece.arena = &me->arenas[below(me->nr_arenas)];
