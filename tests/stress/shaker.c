@@ -4,7 +4,6 @@
  * processors that come and go, KSM taking back what it has merged, and readers
  * of everything that /proc tells of the processes.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -66,18 +65,6 @@ static void migrate_a_process(uint64_t *seed)
 			&nodes[1 - from]);
 }
 
-static void read_all(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char buffer[4096];
-
-	if (fd < 0)
-		return;
-	while (read(fd, buffer, sizeof(buffer)) > 0)
-		continue;
-	close(fd);
-}
-
 static void look_at_a_process(uint64_t *seed)
 {
 	static const char *const files[] = { "smaps", "numa_maps",
@@ -89,7 +76,7 @@ static void look_at_a_process(uint64_t *seed)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid,
 		 files[random_below(seed, ARRAY_SIZE(files))]);
-	read_all(path);
+	read_whole(path);
 	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
 	write_knob(path, random_percent(seed, 50) ? "1" : "4");
 }

@@ -17,6 +17,7 @@
 #include "lib/child.h"
 #include "lib/kmod.h"
 #include "lib/moves.h"
+#include "lib/passing.h"
 #include "lib/pin.h"
 #include "lib/random.h"
 #include "lib/uffd.h"
@@ -221,43 +222,16 @@ START_TEST(descriptor_given_to_another_program_keeps_it)
 }
 END_TEST
 
-static void send_descriptor(int socket, int fd)
+static void ck_send(int socket, int fd)
 {
-	char byte = 'd', control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	ck_assert_int_eq(sendmsg(socket, &message, 0), 1);
+	ck_assert(send_descriptor(socket, fd, 0));
 }
 
-static int receive_descriptor(int socket)
+static int ck_receive(int socket)
 {
-	char byte, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header;
-	int fd;
+	int fd = receive_descriptor(socket, 0);
 
-	ck_assert_int_eq(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), 1);
-	header = CMSG_FIRSTHDR(&message);
-	ck_assert_ptr_nonnull(header);
-	ck_assert_int_eq(header->cmsg_type, SCM_RIGHTS);
-	memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	ck_assert_int_ge(fd, 0);
 	return fd;
 }
 
@@ -267,10 +241,10 @@ START_TEST(descriptor_on_its_way_keeps_it)
 
 	ck_sys(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
 	open_device();
-	send_descriptor(sockets[0], dev);
+	ck_send(sockets[0], dev);
 	close_device();
 	ck_kept();
-	dev = receive_descriptor(sockets[1]);
+	dev = ck_receive(sockets[1]);
 	ck_kept();
 	close_device();
 	ck_unload();
@@ -283,9 +257,9 @@ START_TEST(descriptor_lost_on_its_way_lets_it_go)
 
 	ck_sys(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
 	open_device();
-	send_descriptor(sockets[0], dev);
+	ck_send(sockets[0], dev);
 	/* Only the kernel's collector finds a socket that is sent to itself. */
-	send_descriptor(sockets[0], sockets[1]);
+	ck_send(sockets[0], sockets[1]);
 	close_device();
 	ck_kept();
 	ck_sys(close(sockets[0]));
@@ -482,10 +456,10 @@ START_TEST(descriptor_outlives_the_process_that_opened_it)
 
 		if (pid == 0) {
 			open_device();
-			send_descriptor(sockets[0], dev);
+			ck_send(sockets[0], dev);
 			move_for_ever(NULL);
 		}
-		dev = receive_descriptor(sockets[1]);
+		dev = ck_receive(sockets[1]);
 		usleep(50000 + i * 3001);
 		kill_user(pid);
 		ck_kept();
@@ -561,18 +535,6 @@ static void use_again_and_again(uint64_t seed)
 		use_once(a, b);
 		usleep(random_below(&seed, 4000));
 	}
-}
-
-static void read_whole(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char buffer[4096];
-
-	if (fd < 0)
-		return;
-	while (read(fd, buffer, sizeof(buffer)) > 0)
-		continue;
-	close(fd);
 }
 
 /* What udev, lsmod and the like do meanwhile. */

@@ -57,7 +57,8 @@ newest_release() {
 }
 
 # Runs a command in a Debian tree with the checkout at /src, what is built at
-# /build, and the debug kernels at /debug. The mounts live in a namespace of their own, so nothing stays mounted whatever happens.
+# /build, and the debug kernels at /debug. The mounts live in a namespace of
+# their own, so nothing stays mounted whatever happens.
 in_tree() {
 	local suite=$1
 	shift
@@ -73,6 +74,39 @@ in_tree() {
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 			LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 	' in_tree "$root" "$TOP" "$BUILD" "$CACHE/debug" "$@"
+}
+
+# Puts packages into a tree that does not have them yet. NAME stands for the
+# purpose that they are one set for; it names the log too.
+install_in_tree() {
+	local suite=$1 name=$2 packages=${*:3} stamp log
+	stamp=$CACHE/trees/$suite/.vmremap-$name log=$CACHE/logs/$name-$suite.log
+	lock_cache "tree-$suite"
+	if [ "$(cat "$stamp" 2>/dev/null)" != "$packages" ]; then
+		say "installing in the $suite tree: $packages"
+		quietly "$log" in_tree "$suite" apt-get -q update
+		# shellcheck disable=SC2086
+		quietly "$log" in_tree "$suite" apt-get -q -y \
+			--no-install-recommends install $packages
+		echo "$packages" >"$stamp"
+	fi
+	unlock_cache
+}
+
+# Unpacks a linux-source package of a tree, or some PATHs of it, into a directory
+# that it empties, less STRIP leading parts of each name.
+unpack_kernel_sources() {
+	local suite=$1 package=$2 dir=$3 strip=$4 log=$CACHE/logs/$2.log
+	local download=$CACHE/trees/$1/tmp/$2
+	shift 4
+	rm -rf "$dir" "$download"
+	mkdir -p "$dir"
+	mkdir -m 1777 "$download"
+	quietly "$log" in_tree "$suite" sh -c "cd /tmp/$package && apt-get -q download $package"
+	dpkg-deb --fsys-tarfile "$download"/*.deb |
+		tar -xO "./usr/src/$package.tar.xz" | xz -dc |
+		tar -x -C "$dir" --strip-components="$strip" "$@"
+	rm -rf "$download"
 }
 
 # The release of a series that the cache holds; fetched if there is none yet.

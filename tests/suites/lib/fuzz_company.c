@@ -12,6 +12,7 @@
 #include "fuzz_calls.h"
 #include "fuzz_faults.h"
 #include "fuzz_mappings.h"
+#include "passing.h"
 
 /* Processes */
 
@@ -121,61 +122,14 @@ static void do_reopen(struct fuzzer *f)
 	*device = open(VMREMAP_DEVICE, O_RDWR | O_CLOEXEC);
 }
 
-static void send_descriptor(int file)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .header = {
-			      .cmsg_len = CMSG_LEN(sizeof(int)),
-			      .cmsg_level = SOL_SOCKET,
-			      .cmsg_type = SCM_RIGHTS,
-		      } };
-	char byte = 0;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control.room),
-	};
-
-	memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
-	sendmsg(worker->socket[0], &message, MSG_DONTWAIT);
-}
-
-static int receive_descriptor(void)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control.room),
-	};
-	int file;
-
-	if (recvmsg(worker->socket[1], &message,
-		    MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1 ||
-	    message.msg_controllen < sizeof(control.header))
-		return -1;
-	memcpy(&file, CMSG_DATA(&control.header), sizeof(file));
-	return file;
-}
-
 /* For a while nobody but the message may hold the open file. */
 static void do_pass(struct fuzzer *f)
 {
 	int *device = pick_public_device(f);
 
-	send_descriptor(*device);
+	send_descriptor(worker->socket[0], *device, MSG_DONTWAIT);
 	close(*device);
-	*device = receive_descriptor();
+	*device = receive_descriptor(worker->socket[1], MSG_DONTWAIT);
 	if (*device < 0)
 		*device = open(VMREMAP_DEVICE, O_RDWR | O_CLOEXEC);
 }

@@ -9,14 +9,6 @@
 #include "fuzz_arena.h"
 #include "uffd.h"
 
-/* Against any access; since Linux 7.3. */
-struct rwprotect_request {
-	struct uffdio_range range;
-	uint64_t mode;
-};
-#define IOC_RWPROTECT _IOWR(UFFDIO, 0x09, struct rwprotect_request)
-#define RWPROTECT_MODE_RWP (1ULL << 0)
-
 static struct uffdio_range range_of_piece(struct piece piece)
 {
 	return (struct uffdio_range){

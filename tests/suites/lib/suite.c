@@ -128,3 +128,15 @@ long read_knob(const char *path)
 	fclose(file);
 	return value;
 }
+
+void read_whole(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char buffer[4096];
+
+	if (fd < 0)
+		return;
+	while (read(fd, buffer, sizeof(buffer)) > 0)
+		continue;
+	close(fd);
+}

@@ -55,6 +55,9 @@ bool slow_kernel(void);
 bool write_knob(const char *path, const char *text);
 long read_knob(const char *path);
 
+/* Reads a file to its end, for what the kernel does meanwhile. */
+void read_whole(const char *path);
+
 #define THP_DIR "/sys/kernel/mm/transparent_hugepage/"
 #define KSM_DIR "/sys/kernel/mm/ksm/"
 

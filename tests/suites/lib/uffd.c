@@ -13,13 +13,6 @@ struct poison_request {
 };
 #define IOC_POISON _IOWR(UFFDIO, 0x08, struct poison_request)
 
-struct rwprotect_request {
-	struct uffdio_range range;
-	uint64_t mode;
-};
-#define IOC_RWPROTECT _IOWR(UFFDIO, 0x09, struct rwprotect_request)
-#define RWPROTECT_MODE_RWP (1ULL << 0)
-
 int uffd_open(uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };

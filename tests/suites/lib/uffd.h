@@ -13,6 +13,14 @@
 #define FEATURE_RWP (1ULL << 17)
 #define MODE_RWP (1ULL << 3)
 
+/* Protection against any access, since Linux 7.3. */
+struct rwprotect_request {
+	struct uffdio_range range;
+	uint64_t mode;
+};
+#define IOC_RWPROTECT _IOWR(UFFDIO, 0x09, struct rwprotect_request)
+#define RWPROTECT_MODE_RWP (1ULL << 0)
+
 /* A new userfaultfd with these features, or -1 if the kernel lacks them. */
 int uffd_open(uint64_t features);
 
