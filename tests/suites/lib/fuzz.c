@@ -137,6 +137,15 @@ bool handle_faults(void)
 	       signal(SIGPIPE, SIG_IGN) != SIG_ERR;
 }
 
+void take_nudges(bool take)
+{
+	sigset_t nudge;
+
+	sigemptyset(&nudge);
+	sigaddset(&nudge, SIGUSR1);
+	pthread_sigmask(take ? SIG_UNBLOCK : SIG_BLOCK, &nudge, NULL);
+}
+
 bool use_signal_stack_of(struct fuzzer *f)
 {
 	stack_t stack = { .ss_sp = f->signal_stack, .ss_size = SIGNAL_STACK };

@@ -99,6 +99,8 @@ bool make_own_memory(size_t size);
 
 /* Faults of a thread that is not touching() end the process. */
 bool handle_faults(void);
+/* Signals that only interrupt; before their handler is there they would kill. */
+void take_nudges(bool take);
 bool use_signal_stack_of(struct fuzzer *f);
 
 /* Runs a part that touches memory, up to the first access that faults. */

@@ -76,8 +76,12 @@ static void do_exec(struct fuzzer *f)
 
 	snprintf(seed, sizeof(seed), "%#lx", random_next(&f->state));
 	snprintf(file, sizeof(file), "%d", board->file);
-	if (!f->is_child && percent(f, 30))
-		execv("/proc/self/exe", argv);
+	if (f->is_child || !percent(f, 30))
+		return;
+	/* A nudge that is on its way would end a program without handlers. */
+	take_nudges(false);
+	execv("/proc/self/exe", argv);
+	take_nudges(true);
 }
 
 bool is_to_go_on(int argc, char **argv, int *board_file, uint64_t *seed)

@@ -66,13 +66,18 @@ static pthread_t start(void *(*body)(void *), struct fuzzer *f, bool own_stack)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
+	int error;
 
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK);
 	if (own_stack)
 		pthread_attr_setstack(&attributes, own_memory(STACK), STACK);
-	if (pthread_create(&thread, &attributes, body, f))
-		fuzz_fail("no thread");
+	/* While another thread is about to exec, the kernel says EAGAIN. */
+	do {
+		error = pthread_create(&thread, &attributes, body, f);
+	} while (error == EAGAIN);
+	if (error)
+		fuzz_fail("no thread: %s", strerror(error));
 	return thread;
 }
 
@@ -132,6 +137,7 @@ int run_worker(uint64_t seed)
 	forget_dares(false);
 	if (!make_own_memory(OWN_MEMORY) || !handle_faults())
 		fuzz_fail("cannot begin");
+	take_nudges(true);
 	make_worker(seed);
 	if (!arena_map())
 		fuzz_fail("no arena");
