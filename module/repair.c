@@ -169,6 +169,37 @@ static bool can_read_in_unlocked(struct vmremap_batch *batch)
 	return batch->nr_swapped;
 }
 
+/*
+ * Takes a read fault for an address, if it is still memory of a kind that could
+ * move, and no userfaultfd has begun to watch it. A fault that has to wait gives
+ * the lock up, so all of that is asked again after it.
+ */
+static int read_in_page(struct mm_struct *mm, unsigned long addr)
+{
+	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
+	vm_fault_t fault = VM_FAULT_RETRY;
+
+	while (fault & VM_FAULT_RETRY) {
+		struct vm_area_struct *vma;
+
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		vma = find_vma(mm, addr);
+		if (!vma || addr < vma->vm_start || !vma_is_anonymous(vma) ||
+		    !(vma->vm_flags & VM_WRITE) ||
+		    vma->vm_flags & __VM_UFFD_FLAGS)
+			fault = 0;
+		else
+			fault = handle_mm_fault(vma, addr, flags, NULL);
+		if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+			mmap_read_unlock(mm);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		flags |= FAULT_FLAG_TRIED;
+	}
+	return 0;
+}
+
 /**
  * vmremap_read_in - read in the pages that a repair has noted
  * @batch: the mmap lock is not held
@@ -182,18 +213,14 @@ int vmremap_read_in(struct vmremap_batch *batch)
 {
 	unsigned int i;
 
-	if (mmap_read_lock_killable(batch->mm))
-		return -EINTR;
 	for (i = 0; i < batch->nr_swapped; i++) {
-		bool unlocked = false;
+		int err = read_in_page(batch->mm, batch->swapped[i]);
 
-		if (fatal_signal_pending(current))
-			break;
-		fixup_user_fault(batch->mm, batch->swapped[i], 0, &unlocked);
+		if (err)
+			return err;
 		cond_resched();
 	}
-	mmap_read_unlock(batch->mm);
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	return 0;
 }
 
 /* The folio that is mapped at an address, with a reference; or NULL. */

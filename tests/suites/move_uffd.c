@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moving into and out of memory that a userfaultfd watches. */
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include "lib/child.h"
@@ -702,6 +703,67 @@ START_TEST(rwp_pages_move_inside_of_one_mapping)
 }
 END_TEST
 
+/* A watch that begins while pages are read in for a move */
+
+struct latecomer {
+	pthread_t thread;
+	unsigned int delay;
+	bool heard;
+};
+
+static void *watch_late(void *argument)
+{
+	struct latecomer *latecomer = argument;
+	int uffd = uffd_open(0);
+
+	usleep(latecomer->delay);
+	uffd_watch(uffd, src, PAGES, MISSING);
+	madvise(src, PAGES * PAGE, MADV_DONTNEED);
+	latecomer->heard = uffd_next_fault(uffd, 20);
+	uffd_unwatch(uffd, src, PAGES);
+	close(uffd);
+	return NULL;
+}
+
+/* It gets the only CPU, and with it the lock, as soon as a move gives that up. */
+static void start_urgent(struct latecomer *latecomer)
+{
+	struct sched_param urgent = { .sched_priority = 1 };
+	pthread_attr_t attributes;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attributes, SCHED_FIFO);
+	pthread_attr_setschedparam(&attributes, &urgent);
+	ck_assert_int_eq(pthread_create(&latecomer->thread, &attributes,
+					watch_late, latecomer),
+			 0);
+}
+
+/* Nobody but the move could have raised a fault. */
+START_TEST(watch_that_begins_during_a_move_hears_nothing_of_it)
+{
+	double end = now() + 4;
+	unsigned int round;
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(0, &cpu);
+	ck_sys(sched_setaffinity(0, sizeof(cpu), &cpu));
+	for (round = 0; round < 20 || now() < end; round++) {
+		struct latecomer latecomer = { .delay = round % 100 * 10 };
+
+		fill(src, PAGES, TAG);
+		ck_assert(page_out(src, PAGES));
+		start_urgent(&latecomer);
+		vmremap_move(dev, dst, src, PAGES * PAGE, HOLES | REPLACE,
+			     NULL);
+		pthread_join(latecomer.thread, NULL);
+		ck_assert_msg(!latecomer.heard, "round %u: a fault", round);
+	}
+}
+END_TEST
+
 /* Vectors */
 
 START_TEST(vector_needs_wake_later_too)
@@ -762,6 +824,7 @@ int main(void)
 	tcase_add_test(c, rwp_destination_replaced_in_part_keeps_protection);
 	tcase_add_test(c, rwp_destination_of_protected_zero_pages_is_replaced);
 	tcase_add_test(c, rwp_pages_move_inside_of_one_mapping);
+	tcase_add_test(c, watch_that_begins_during_a_move_hears_nothing_of_it);
 	tcase_add_test(c, vector_needs_wake_later_too);
 	return run_suite(s);
 }
