@@ -208,6 +208,8 @@ int vmremap_op_movev(struct vmremap_movev *args)
 	struct vmremap_range *ranges;
 	int err;
 
+	args->moved = 0;
+	args->done = 0;
 	if (args->reserved || args->reserved2)
 		return -EINVAL;
 	if (!args->nr_ranges || args->nr_ranges > VMREMAP_MAX_RANGES)

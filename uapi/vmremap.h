@@ -25,7 +25,8 @@
  *	EINTR	a fatal signal came
  *
  * A call that is refused changes no memory. A call that fails half-way says in
- * its struct how far it came; all that it did not reach is as it was.
+ * its struct how far it came; all that it did not reach is as it was. Where the
+ * struct itself is refused, for its size or flags, nothing is written to it.
  */
 #ifndef _UAPI_VMREMAP_H
 #define _UAPI_VMREMAP_H
@@ -98,8 +99,10 @@ struct vmremap_range {
 #define VMREMAP_MOVE_ALLOW_SRC_HOLES (1U << 0)
 /*
  * What the destination holds is discarded as far as the call comes; where the
- * source has a hole (with ALLOW_SRC_HOLES) the destination gets one. Without it
- * a page in the destination ends the call with EEXIST.
+ * source has a hole (with ALLOW_SRC_HOLES) the destination gets one. A page that
+ * was only ever read, which takes no memory, may be discarded further on too;
+ * it reads the same. Without the flag a page in the destination ends the call
+ * with EEXIST.
  */
 #define VMREMAP_MOVE_REPLACE (1U << 1)
 /*
