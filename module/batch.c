@@ -324,14 +324,16 @@ lock_entry(struct vmremap_batch *batch, const struct vmremap_run *run,
 static enum vmremap_stop lock_hole_run(struct vmremap_batch *batch,
 				       const struct vmremap_run *run)
 {
-	pmd_t *pmd = vmremap_pmd(batch->mm, run->dst);
 	enum vmremap_stop stop = lock_hole(batch);
 	unsigned int i;
+	pmd_t *pmd;
 	pte_t *pte;
 
-	if (stop || !(batch->flags & VMREMAP_MOVE_REPLACE) || !pmd ||
-	    !vmremap_pmd_is_table(*pmd))
+	if (stop || !(batch->flags & VMREMAP_MOVE_REPLACE))
 		return stop;
+	pmd = vmremap_pmd(batch->mm, run->dst);
+	if (!pmd || !vmremap_pmd_is_table(*pmd))
+		return VMREMAP_OK;
 	pte = pte_offset_kernel(pmd, run->dst);
 	for (i = 0; i < run->nr; i++) {
 		if (vmremap_pte_is_marker(ptep_get(pte + i))) {
