@@ -162,7 +162,7 @@ static void no_write_is_lost(enum page_kind kind, size_t dst_phase, bool vector)
 		writers[i].seed = i;
 		writers[i].thread = start(increment, &writers[i]);
 	}
-	while (now() < deadline) {
+	while (now() < deadline || rounds < 2) {
 		move_once(vector, HOLES | REPLACE);
 		rounds++;
 		for (page = 0; page < PAGES; page++) {
@@ -192,7 +192,6 @@ static void no_write_is_lost(enum page_kind kind, size_t dst_phase, bool vector)
 		total += done;
 	}
 	ck_assert_uint_gt(total, rounds);
-	ck_assert_uint_gt(rounds, 1);
 }
 
 START_TEST(no_write_is_lost_small_congruent)
@@ -754,7 +753,7 @@ static void stores_survive(int error)
 	store.over = true;
 	start_clock(0.5);
 	thread = start(keep_storing, NULL);
-	while (now() < deadline) {
+	while (now() < deadline || rounds <= 10) {
 		*(volatile char *)src = 1;
 		*(volatile char *)page_at(src, 1) = 1;
 		if (error == ENOENT)
@@ -777,7 +776,6 @@ static void stores_survive(int error)
 	}
 	stop = true;
 	pthread_join(thread, NULL);
-	ck_assert_uint_gt(rounds, 10);
 	ck_assert_uint_gt(store.stores, 0);
 }
 
