@@ -23,6 +23,7 @@
  * held at once. Only one root is held at a time: there is no order among roots.
  */
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
@@ -209,6 +210,18 @@ static bool large_index(const struct vmremap_batch *batch,
 }
 
 /*
+ * Whether all there is of a locked folio is the entries that were counted. Of
+ * one that is in the swap cache a page without an entry may still have swap
+ * entries, which would map it again where it was.
+ */
+static bool is_all_of(struct folio *folio, int count)
+{
+	return count == compat_folio_mapcount(folio) &&
+	       (!folio_test_swapcache(folio) ||
+		count == folio_nr_pages(folio));
+}
+
+/*
  * A large folio has one mapping and one index, so it moves if all that is
  * mapped of it is here, and by the same distance.
  */
@@ -230,7 +243,7 @@ static enum vmremap_stop lock_large(struct vmremap_batch *batch,
 	stop = lock_exclusive(batch, folio);
 	if (stop)
 		return stop;
-	if (count != compat_folio_mapcount(folio)) {
+	if (!is_all_of(folio, count)) {
 		folio_unlock(folio);
 		return VMREMAP_PARTIAL;
 	}
@@ -763,7 +776,7 @@ static noinline pte_t changed_entry(const struct vmremap_batch *batch,
 			pte = compat_pte_mkwrite(pte);
 	}
 	if (userfaultfd_rwp(batch->dst_vma))
-		pte = pte_mkuffd(with_prot(pte, PAGE_NONE));
+		pte = pte_mkuffd(with_prot(pte, vm_get_page_prot(VM_NONE)));
 	return pte;
 }
 
@@ -993,8 +1006,8 @@ static void take_emptied_tables(struct vmremap_batch *batch)
 
 	for (i = 0; i < batch->span.nr_blocks; i++)
 		if (batch->span.blocks[i].pair_pmd)
-			vmremap_pair_take_spare(&batch->span,
-						&batch->span.blocks[i]);
+			WARN_ON_ONCE(!vmremap_pair_take_spare(
+				&batch->span, &batch->span.blocks[i]));
 }
 
 /* All pages are locked: from here on nothing can fail. */
@@ -1126,6 +1139,11 @@ static int move_up_to_trouble(struct vmremap_batch *batch,
 
 	for (;;) {
 		err = vmremap_plan_prepare(batch);
+		/* What comes before the trouble moves first. */
+		if (err && batch->stop_run) {
+			vmremap_plan_cut(batch, batch->stop_run, 0);
+			continue;
+		}
 		if (err)
 			return err;
 		*stop = move_batch(batch, &err);
@@ -1140,6 +1158,14 @@ static int move_up_to_trouble(struct vmremap_batch *batch,
 			return 0;
 		vmremap_plan_cut(batch, batch->stop_run, batch->stop_page);
 	}
+}
+
+/* A call may be long; whoever waits for the lock gets it between two batches. */
+static int let_others_in(const struct vmremap_batch *batch)
+{
+	return batch->at.range < batch->nr_ranges &&
+			       mmap_lock_is_contended(batch->mm) ?
+		       VMREMAP_UNLOCK : 0;
 }
 
 /**
@@ -1158,22 +1184,27 @@ int vmremap_batch_move_all(struct vmremap_batch *batch)
 
 	/* The page tables may have changed while the lock was not held. */
 	memset(batch->pmds, 0, sizeof(batch->pmds));
+	batch->nr_swapped = 0;
 	while (batch->at.range < batch->nr_ranges && !err) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 		vmremap_plan(batch);
 		err = move_up_to_trouble(batch, &stop);
-		if (err)
-			return err;
-		if (!stop)
+		if (!err && !stop) {
+			err = let_others_in(batch);
 			continue;
-		err = stop_errno(batch, stop);
-		if (err)
+		}
+		if (!err)
+			err = stop_errno(batch, stop);
+		if (err && err != -EAGAIN)
 			return err;
 		if (++batch->repairs > MAX_REPAIRS)
 			return -EAGAIN;
-		err = vmremap_repair(batch, stop);
+		if (!err)
+			err = vmremap_repair(batch, stop);
+		else
+			err = 0;
 	}
 	return err;
 }

@@ -24,6 +24,11 @@
 #include <linux/leafops.h>
 #endif
 
+/* What marks an entry that nobody can use, and makes a zap pass it over. */
+#ifndef CONFIG_ARCH_HAS_PTE_SPECIAL
+#error "vmremap needs an architecture with special page-table entries"
+#endif
+
 /* VMA flags that older kernels do not know: no VMA has them there. */
 #ifndef VM_SEALED
 #define VM_SEALED VM_NONE

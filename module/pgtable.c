@@ -122,27 +122,32 @@ static bool is_barred(struct vm_area_struct *vma, unsigned long addr)
 	return pte_protnone(pte) && pte_uffd(pte);
 }
 
-/* Protects the page that a fault has put there, and mapped for nobody. */
-static void bar(struct vm_area_struct *vma, unsigned long addr)
+/*
+ * Protects the page that a fault has put there, and mapped for nobody. False if
+ * it is on its way to other memory, and will come back without protection.
+ */
+static bool bar(struct vm_area_struct *vma, unsigned long addr)
 {
 	pmd_t *pmd = vmremap_pmd(vma->vm_mm, addr);
 	spinlock_t *ptl;
-	pte_t *pte;
+	pte_t *pte, old;
 
 	if (!pmd || !vmremap_pmd_is_table(*pmd))
-		return;
+		return true;
 	ptl = pte_lockptr(vma->vm_mm, pmd);
 	pte = pte_offset_kernel(pmd, addr);
 	spin_lock(ptl);
-	if (pte_protnone(ptep_get(pte)))
-		set_pte_at(vma->vm_mm, addr & PAGE_MASK, pte,
-			   pte_mkuffd(ptep_get(pte)));
+	old = ptep_get(pte);
+	if (pte_protnone(old))
+		set_pte_at(vma->vm_mm, addr & PAGE_MASK, pte, pte_mkuffd(old));
 	spin_unlock(ptl);
+	return pte_none(old) || pte_present(old) ||
+	       !compat_pte_is_migration(old);
 }
 
 /*
  * The flags that a fault must not see. Only one for writing asks for write
- * protection; one that reads a page in is to keep it.
+ * protection; the others keep it.
  */
 static vm_flags_t hidden_flags(struct vm_area_struct *vma, unsigned int fault)
 {
@@ -153,10 +158,14 @@ static vm_flags_t hidden_flags(struct vm_area_struct *vma, unsigned int fault)
 	return (vma->vm_flags & watch) | barring_flags(vma);
 }
 
+/* How often a page may be away on a migration just when it is to be protected. */
+#define MAX_BARS 100
+
 /*
  * Takes a page fault for an address of a VMA. A userfaultfd must not hear of
  * it (nobody could answer under the mmap lock), and it is to bring in one page
  * and not a huge one. What is protected against reading stays so throughout.
+ * Protection keys do not count, as they do not for pages that are present.
  */
 int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 		  unsigned int flags)
@@ -165,26 +174,27 @@ int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 	const vm_flags_t show = VM_NOHUGEPAGE & ~vma->vm_flags;
 	const bool barred = is_barred(vma, addr);
 	const pgprot_t prot = vma->vm_page_prot;
+	unsigned int tries = 0;
 	vm_fault_t fault;
 
 	if (barred)
-		WRITE_ONCE(vma->vm_page_prot, PAGE_NONE);
+		WRITE_ONCE(vma->vm_page_prot, vm_get_page_prot(VM_NONE));
 	vm_flags_clear(vma, hide);
 	vm_flags_set(vma, show);
-	fault = handle_mm_fault(vma, addr, flags, NULL);
+	do {
+		fault = handle_mm_fault(vma, addr, flags | FAULT_FLAG_REMOTE,
+					NULL);
+	} while (barred && !bar(vma, addr) && ++tries < MAX_BARS);
 	vm_flags_clear(vma, show);
 	vm_flags_set(vma, hide);
-	if (barred) {
+	if (barred)
 		WRITE_ONCE(vma->vm_page_prot, prot);
-		bar(vma, addr);
-	}
 	return fault_errno(fault);
 }
 
 /*
  * Gives a VMA an anon_vma, by a page fault whose page is discarded again. Other
  * threads must not write to that page meanwhile, so it is mapped for nobody.
- * A marker at the address goes with the first fault, without a page.
  */
 int vmremap_make_anon_vma(struct vm_area_struct *vma, unsigned long addr)
 {
@@ -192,7 +202,7 @@ int vmremap_make_anon_vma(struct vm_area_struct *vma, unsigned long addr)
 	unsigned int tries;
 	int err = 0;
 
-	WRITE_ONCE(vma->vm_page_prot, PAGE_NONE);
+	WRITE_ONCE(vma->vm_page_prot, vm_get_page_prot(VM_NONE));
 	for (tries = 0; tries < 3 && !vma->anon_vma && !err; tries++)
 		err = vmremap_fault(vma, addr, FAULT_FLAG_WRITE);
 	WRITE_ONCE(vma->vm_page_prot, prot);

@@ -186,6 +186,9 @@ static bool set_vmas(struct vmremap_batch *batch, const struct vmremap_run *run)
 		return false;
 	batch->src_vma = find_vma(batch->mm, run->src);
 	batch->dst_vma = find_vma(batch->mm, run->dst);
+	/* Page faults under the VMA's lock alone stop before a table is read. */
+	vma_start_write(batch->src_vma);
+	vma_start_write(batch->dst_vma);
 	return true;
 }
 
@@ -511,9 +514,11 @@ static bool find_free_page(struct vmremap_batch *batch, struct vmremap_run *run,
 	if (!find_destination(batch, run))
 		return false;
 	for (i = 0; i < run->nr; i++) {
+		pte_t pte = ptep_get(run->dst_ptes + i);
+
 		*addr = run->dst + i * PAGE_SIZE;
-		/* Without an anon_vma it reads as zeros, before and after. */
-		if (replace || pte_none(ptep_get(run->dst_ptes + i)))
+		/* A page without an anon_vma reads as zeros, before and after. */
+		if (pte_none(pte) || (replace && !vmremap_pte_is_marker(pte)))
 			return true;
 	}
 	return false;
@@ -578,7 +583,9 @@ static void pair_blocks(struct vmremap_batch *batch)
  * vmremap_plan_prepare - make everything ready that a plan needs
  * @batch: planned, perhaps cut
  *
- * Return: 0, -ENOMEM, -EFAULT for memory that cannot be read in, -EEXIST
+ * Return: 0; or an errno, and the index of the run that it is for in
+ * @batch->stop_run: -ENOMEM, -EFAULT for memory that cannot be read in, -EAGAIN
+ * for a huge page that does not come back from a migration
  */
 int vmremap_plan_prepare(struct vmremap_batch *batch)
 {
@@ -588,9 +595,7 @@ int vmremap_plan_prepare(struct vmremap_batch *batch)
 	batch->span.nr_blocks = 0;
 	if (!batch->nr_runs)
 		return 0;
-	vma_start_write(batch->src_vma);
-	vma_start_write(batch->dst_vma);
-
+	batch->stop_run = 0;
 	err = prepare_anon_vma(batch);
 	if (err)
 		return err;
@@ -601,8 +606,10 @@ int vmremap_plan_prepare(struct vmremap_batch *batch)
 		if (is_ready(batch, run, i))
 			continue;
 		err = prepare_run(batch, run);
-		if (err)
+		if (err) {
+			batch->stop_run = i;
 			return err;
+		}
 		cond_resched();
 	}
 

@@ -42,7 +42,11 @@ static bool pte_needs_fault(pte_t pte, bool unshare)
 	       !PageAnonExclusive(pte_page(pte));
 }
 
-/* Whether a page needs a fault, and whether it has to be one for writing. */
+/*
+ * Whether a page needs a fault, and which. One that unshares makes the page
+ * exclusive, and leaves its write protection as it is: it may not move after
+ * all.
+ */
 static bool needs_fault(struct mm_struct *mm, unsigned long addr, bool unshare,
 			unsigned int *fault_flags)
 {
@@ -54,12 +58,12 @@ static bool needs_fault(struct mm_struct *mm, unsigned long addr, bool unshare,
 		return false;
 	if (!vmremap_pmd_is_table(*pmd)) {
 		if (pmd_present(*pmd))
-			*fault_flags = FAULT_FLAG_WRITE;
+			*fault_flags = FAULT_FLAG_UNSHARE;
 		return pmd_needs_fault(*pmd, unshare);
 	}
 	pte = ptep_get(pte_offset_kernel(pmd, addr));
 	if (pte_present(pte))
-		*fault_flags = FAULT_FLAG_WRITE;
+		*fault_flags = FAULT_FLAG_UNSHARE;
 	return pte_needs_fault(pte, unshare);
 }
 
@@ -106,12 +110,6 @@ static int fault_plan(struct vmremap_batch *batch)
 {
 	unsigned int i, budget = MAX_FAULTS;
 	int err = 0;
-
-	/* A fault drops write protection; only of what is about to move. */
-	if (userfaultfd_wp(batch->src_vma)) {
-		err = fault_page(batch, batch->runs[0].src);
-		return min(err, 0);
-	}
 
 	for (i = 0; i < batch->nr_runs && budget && !err; i++) {
 		if (!batch->runs[i].hole)
@@ -176,7 +174,8 @@ static bool can_read_in_unlocked(struct vmremap_batch *batch)
  */
 static int read_in_page(struct mm_struct *mm, unsigned long addr)
 {
-	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
+	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE |
+			     FAULT_FLAG_REMOTE;
 	vm_fault_t fault = VM_FAULT_RETRY;
 
 	while (fault & VM_FAULT_RETRY) {
@@ -267,7 +266,7 @@ static int wait_for_folio(struct vmremap_batch *batch, unsigned long addr)
 
 /*
  * The addresses at which a large folio may be: in the first page's table, in
- * its range and VMA. Where write protection could get lost, that page alone.
+ * its range and VMA.
  */
 static void reach_of_folio(const struct vmremap_batch *batch,
 			   struct folio *folio, unsigned long page_addr,
@@ -279,11 +278,6 @@ static void reach_of_folio(const struct vmremap_batch *batch,
 		(pte_pfn(pte) - folio_pfn(folio)) * PAGE_SIZE;
 	unsigned long last = first + folio_size(folio);
 
-	if (userfaultfd_wp(batch->src_vma)) {
-		*start = page_addr;
-		*end = page_addr + PAGE_SIZE;
-		return;
-	}
 	first = max(first, page_addr & PMD_MASK);
 	last = min(last, (page_addr & PMD_MASK) + PMD_SIZE);
 	*start = max3((unsigned long)range->src, vma->vm_start, first);
@@ -321,7 +315,8 @@ static int share_entries(struct vmremap_batch *batch, struct folio *folio)
  * Takes back what share_entries() has marked and nobody has copied: a page that
  * looks shared would not move any more. Nobody can have come to share it, the
  * mmap lock has been held; and who has the folio lock finds no entry replaced
- * for a migration or a swap-out.
+ * for a migration or a swap-out. No migration ends well, with the caller's
+ * reference to the folio.
  */
 static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
 			    unsigned long start, unsigned long end)
@@ -330,6 +325,8 @@ static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
 	spinlock_t *ptl = pte_lockptr(batch->mm, pmd);
 	unsigned long addr;
 
+	if (bitmap_empty(batch->shared, PTRS_PER_PTE))
+		return;
 	folio_lock(folio);
 	spin_lock(ptl);
 	for (addr = start; addr < end; addr += PAGE_SIZE) {
@@ -342,6 +339,36 @@ static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
 	}
 	spin_unlock(ptl);
 	folio_unlock(folio);
+}
+
+/*
+ * Whether somebody has got hold of the folio to read or write its memory, or may
+ * have: any reference that is not accounted for. What is being read into it from
+ * a disk would not get into a copy. The caller has a reference, and the lock,
+ * which keeps the folio from entering the swap cache; the number of mappings is
+ * read later, because each has a reference too.
+ */
+static bool is_in_use(struct folio *folio)
+{
+	int references = folio_ref_count(folio) - 1;
+
+	if (folio_test_swapcache(folio))
+		references -= folio_nr_pages(folio);
+	smp_rmb();
+	return references != compat_folio_mapcount(folio);
+}
+
+static int share_unused(struct vmremap_batch *batch, struct folio *folio)
+{
+	int err = -EAGAIN;
+
+	if (!folio_trylock(folio))
+		return err;
+	/* After the flush nobody can come to use it through these addresses. */
+	if (!is_in_use(folio))
+		err = share_entries(batch, folio);
+	folio_unlock(folio);
+	return err;
 }
 
 static int share_folio(struct vmremap_batch *batch, struct folio *folio,
@@ -357,11 +384,33 @@ static int share_folio(struct vmremap_batch *batch, struct folio *folio,
 	err = vmremap_span_open(&batch->span);
 	if (!err) {
 		vmremap_span_flush(&batch->span);
-		err = share_entries(batch, folio);
+		err = share_unused(batch, folio);
 	}
 	vmremap_span_close(&batch->span);
 	up_write(&root->rwsem);
-	return err == -EAGAIN ? 0 : err;
+	return err;
+}
+
+/* A page that migrates is not there to be copied, but comes back. */
+static int copy_page_out(struct vmremap_batch *batch, struct folio *folio,
+			 unsigned long addr)
+{
+	unsigned int tries, flags;
+	int err = 0;
+
+	for (tries = 0; tries < MAX_FAULTS_A_PAGE && !err; tries++) {
+		struct folio *now = get_folio_at(batch->mm, addr);
+
+		if (now)
+			folio_put(now);
+		if (now && now != folio)
+			break;
+		if (!needs_fault(batch->mm, addr, true, &flags))
+			break;
+		err = vmremap_fault(batch->src_vma, addr, flags);
+		cond_resched();
+	}
+	return err;
 }
 
 /* Copies what is in reach of a large folio, each page to one of its own. */
@@ -374,28 +423,20 @@ static int copy_out(struct vmremap_batch *batch, struct folio *folio,
 	bitmap_zero(batch->shared, PTRS_PER_PTE);
 	/* The caller's reference keeps the fault from reusing the page. */
 	err = share_folio(batch, folio, start, end);
-	for (addr = start; addr < end && !err; addr += PAGE_SIZE) {
-		struct folio *now = get_folio_at(batch->mm, addr);
-
-		if (now == folio)
-			err = vmremap_fault(batch->src_vma, addr,
-					    FAULT_FLAG_WRITE);
-		if (now)
-			folio_put(now);
-		cond_resched();
-	}
-	if (err)
-		unshare_entries(batch, folio, start, end);
+	for (addr = start; addr < end && !err; addr += PAGE_SIZE)
+		if (test_bit(pte_index(addr), batch->shared))
+			err = copy_page_out(batch, folio, addr);
+	/* What has not been copied, whatever the reason. */
+	unshare_entries(batch, folio, start, end);
 	return err;
 }
 
 /*
  * Only a part of a large folio is to move. The kernel may split the folio; where
  * it does not (before 7.2 there is no way to ask for one that is mapped by
- * single entries, and no kernel splits one with further references), the pages
- * are copied as for a write after fork.
+ * single entries), the pages are copied as for a write after fork.
  */
-static int break_folio(struct vmremap_batch *batch, unsigned long addr)
+static int break_folio_once(struct vmremap_batch *batch, unsigned long addr)
 {
 	unsigned long start, end;
 	struct folio *folio;
@@ -419,6 +460,24 @@ static int break_folio(struct vmremap_batch *batch, unsigned long addr)
 	return err;
 }
 
+/* A reference is mostly that of a list that the split has emptied by now. */
+#define MAX_BREAKS 5
+
+static int break_folio(struct vmremap_batch *batch, unsigned long addr)
+{
+	unsigned int tries;
+	int err = -EAGAIN;
+
+	for (tries = 0; tries < MAX_BREAKS && err == -EAGAIN; tries++) {
+		if (wait_for_folio(batch, addr) ||
+		    fatal_signal_pending(current))
+			return -EINTR;
+		err = break_folio_once(batch, addr);
+		cond_resched();
+	}
+	return err == -EAGAIN ? -EBUSY : err;
+}
+
 /* Something in the plan is not what it was when the plan was made. */
 static int settle_plan(struct vmremap_batch *batch)
 {
@@ -431,6 +490,9 @@ static int settle_plan(struct vmremap_batch *batch)
 		if (pmd && !pmd_none(*pmd) && !pmd_present(*pmd))
 			err = vmremap_fault(batch->src_vma,
 					    batch->runs[i].src, 0);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 	return err;
 }

@@ -262,6 +262,13 @@ static void put_sentinel(struct vmremap_span *span, unsigned long addr)
 	spin_unlock(ptl);
 }
 
+static bool is_empty_at(struct vmremap_span *span, unsigned long addr)
+{
+	struct vmremap_block *block = vmremap_span_block(span, addr);
+
+	return pte_none(ptep_get(pte_offset_kernel(block->pmd, addr)));
+}
+
 /**
  * vmremap_span_flush - flush the TLB for an open span
  * @span: open; after this its paired blocks must be moved
@@ -282,6 +289,8 @@ void vmremap_span_flush(struct vmremap_span *span)
 	if (span->end - span->start > PAGE_SIZE)
 		put_sentinel(span, span->end - PAGE_SIZE);
 	vmremap_discard(span->vma, span->start, span->end - span->start);
+	/* A zap that has left it there has not flushed either. */
+	WARN_ON_ONCE(!is_empty_at(span, span->start));
 }
 
 static void put_block_back(struct vmremap_span *span, unsigned int i)

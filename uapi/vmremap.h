@@ -157,16 +157,18 @@ struct vmremap_range {
  * Errors that end the call at a page; what came before has moved
  *	ENOENT	the source has no page here, and ALLOW_SRC_HOLES is not given
  *	EEXIST	the destination has a page here, and REPLACE is not given
- *	EBUSY	the page is pinned (DMA, io_uring); or shared, and UNSHARE is
- *		not given
+ *	EBUSY	the page is pinned (DMA, io_uring), or is a part of a large folio
+ *		that is in use by other means, O_DIRECT for one; or it is shared,
+ *		and UNSHARE is not given
  *	EFAULT	a guard, poison or write-protect marker (with REPLACE also in
  *		the destination), a page with a hardware error, or device memory
  *	EAGAIN	the kernel kept the page busy for too long; try again
  *	ENOMEM	no memory to read it in or to copy it
  *	EINTR	a fatal signal came
  * Swapped pages are read in without the lock that keeps the mappings as they
- * are. If another thread changes the mappings meanwhile, errors of the first
- * kind may come after a part has moved.
+ * are, and a long call gives it to other threads that wait for it. If one of
+ * them changes the mappings meanwhile, errors of the first kind may come after a
+ * part has moved.
  */
 struct vmremap_move {
 	__u32 size;
@@ -187,7 +189,7 @@ struct vmremap_move {
  * @reserved2: must be zero
  *
  * As if the ranges were moved one after the other in the array's order, but
- * with one lock and, for ranges that lie together in one mapping, one TLB
+ * in one call and, for ranges that lie together in one mapping, one TLB
  * flush. All mappings are checked before the first page moves. It is fastest
  * with the sources in ascending order.
  *

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moving large folios: 2 MiB pages mapped whole or by parts, and 64 KiB ones. */
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include "lib/child.h"
 #include "lib/moves.h"
 #include "lib/pin.h"
+#include "lib/slowswap.h"
 
 #define TAG 1000
 #define OLD 700000
@@ -473,6 +475,54 @@ START_TEST(partly_swapped_huge_page_moves)
 	madvise(page_at(src, 100), 30 * PAGE, MADV_PAGEOUT);
 	ck_move(dst, src, PAGES, 0);
 	ck_arrived(dst, src, PAGES, TAG);
+}
+END_TEST
+
+/*
+ * Pages of a folio in the swap cache that are not mapped may come back where
+ * they were, so none of its pages takes it along.
+ */
+START_TEST(page_of_a_folio_in_the_swap_cache_moves_alone)
+{
+	char *src = map_thp(1, 0, TAG);
+	char *dst = map_pages(BLOCK_PAGES, 3, SMALL);
+
+	if (!slow_swap_begin())
+		SKIP("no loop device to swap to");
+	ck_sys(madvise(src, BLOCK, MADV_PAGEOUT));
+	ck_assert_uint_eq(count_swapped(src, BLOCK_PAGES), BLOCK_PAGES);
+	/* So that they do not all come back with the first one that does. */
+	ck_sys(madvise(src, PAGE, MADV_DONTNEED));
+	ck_holds(page_at(src, 5), 1, TAG + 5);
+	ck_move(page_at(dst, 5), page_at(src, 5), 1, 0);
+	ck_holds(page_at(dst, 5), 1, TAG + 5);
+	ck_holds(page_at(src, 6), 10, TAG + 6);
+	/* Only what the kernel finds by the folio it can page out. */
+	ck_assert(page_out(page_at(src, 6), 10));
+	ck_sys(munmap(dst, BLOCK));
+	ck_holds(page_at(src, 6), BLOCK_PAGES - 6, TAG + 6);
+	ck_sys(munmap(src, BLOCK));
+	slow_swap_end();
+}
+END_TEST
+
+/* What a disk is about to write into them would not get into copies. */
+START_TEST(part_of_a_huge_page_in_use_is_busy)
+{
+	char *src = map_thp(1, 0, TAG);
+	char *dst = map_pages(BLOCK_PAGES, 3, SMALL);
+	struct iovec piece = { .iov_base = page_at(src, 300), .iov_len = PAGE };
+	int ends[2];
+
+	ck_sys(pipe(ends));
+	ck_assert_int_eq(vmsplice(ends[1], &piece, 1, 0), PAGE);
+	ck_move_ends(dst, page_at(src, 290), 20, HOLES | REPLACE | UNSHARE,
+		     EBUSY, 0);
+	ck_untouched(dst, src, BLOCK_PAGES, TAG);
+	ck_sys(close(ends[0]));
+	ck_sys(close(ends[1]));
+	ck_move(dst, page_at(src, 290), 20, 0);
+	ck_holds(dst, 20, TAG + 290);
 }
 END_TEST
 
@@ -1164,6 +1214,8 @@ static void add_states(Suite *s)
 	tcase_add_test(c, pinned_huge_page_is_busy);
 	tcase_add_test(c, pinned_huge_page_is_busy_not_congruent);
 	tcase_add_test(c, part_of_a_pinned_huge_page_is_busy);
+	tcase_add_test(c, part_of_a_huge_page_in_use_is_busy);
+	tcase_add_test(c, page_of_a_folio_in_the_swap_cache_moves_alone);
 }
 
 static void add_mthp(Suite *s)

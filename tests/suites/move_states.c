@@ -549,6 +549,22 @@ START_TEST(equal_protection_key_moves)
 }
 END_TEST
 
+START_TEST(key_that_denies_access_does_not_matter)
+{
+	int key = pkey_alloc(0, 0);
+
+	if (key < 0)
+		SKIP("no protection keys on this processor");
+	ck_sys(pkey_mprotect(src, PAGES * PAGE, PROT_READ | PROT_WRITE, key));
+	ck_sys(pkey_mprotect(dst, PAGES * PAGE, PROT_READ | PROT_WRITE, key));
+	ck_assert(page_out(page_at(src, 5), 20));
+	ck_sys(pkey_set(key, PKEY_DISABLE_ACCESS));
+	ck_move(dst, src, PAGES, 0);
+	ck_sys(pkey_set(key, 0));
+	ck_arrived(dst, src, PAGES, TAG);
+}
+END_TEST
+
 /* Droppable */
 
 static char *map_droppable(void)
@@ -856,6 +872,7 @@ static void add_attributes(Suite *s)
 	tcase_add_test(c, sealed_last_piece_moves_nothing);
 	tcase_add_test(c, different_protection_key_is_refused);
 	tcase_add_test(c, equal_protection_key_moves);
+	tcase_add_test(c, key_that_denies_access_does_not_matter);
 	tcase_add_test(c, droppable_and_other_memory_is_refused);
 	tcase_add_test(c, droppable_memory_moves_to_its_like);
 	tcase_add_test(c, guard_page_in_the_source_faults);

@@ -355,6 +355,26 @@ START_TEST(write_protect_marker_faults)
 }
 END_TEST
 
+START_TEST(write_protect_marker_in_the_destination_is_not_replaced)
+{
+	int uffd = watch(dst, PAGES,
+			 UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+				 FEATURE_WP_UNPOPULATED,
+			 WP);
+
+	if (uffd < 0)
+		SKIP("no write-protect markers in anonymous memory before 6.4");
+	uffd_protect(uffd, dst, 1, true);
+	ck_move_ends(dst, src, PAGES, REPLACE | WAKE_LATER, EFAULT, 0);
+	ck_assert_uint_eq(count_write_protected(dst, 1), 1);
+	ck_holds(src, PAGES, TAG);
+	ck_move(page_at(dst, 1), page_at(src, 1), PAGES - 1,
+		REPLACE | WAKE_LATER);
+	ck_assert_uint_eq(count_write_protected(dst, 1), 1);
+	ck_holds(page_at(dst, 1), PAGES - 1, TAG + 1);
+}
+END_TEST
+
 START_TEST(poison_marker_faults)
 {
 	int uffd;
@@ -808,6 +828,8 @@ int main(void)
 	tcase_add_test(c, write_protected_source_moves_congruent);
 	tcase_add_test(c, write_protected_source_moves_from_swap);
 	tcase_add_test(c, write_protect_marker_faults);
+	tcase_add_test(c,
+		       write_protect_marker_in_the_destination_is_not_replaced);
 	tcase_add_test(c, poison_marker_faults);
 	tcase_add_test(c,
 		       failed_move_keeps_the_write_protection_of_shared_pages);
