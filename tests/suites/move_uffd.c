@@ -357,10 +357,9 @@ END_TEST
 
 START_TEST(write_protect_marker_in_the_destination_is_not_replaced)
 {
-	int uffd = watch(dst, PAGES,
-			 UFFD_FEATURE_PAGEFAULT_FLAG_WP |
-				 FEATURE_WP_UNPOPULATED,
-			 WP);
+	int uffd = watch(
+		dst, PAGES,
+		UFFD_FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_UNPOPULATED, WP);
 
 	if (uffd < 0)
 		SKIP("no write-protect markers in anonymous memory before 6.4");
