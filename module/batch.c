@@ -1002,12 +1002,15 @@ static void discard_destination(struct vmremap_batch *batch)
 
 static void take_emptied_tables(struct vmremap_batch *batch)
 {
+	struct vmremap_span *span = &batch->span;
 	unsigned int i;
 
-	for (i = 0; i < batch->span.nr_blocks; i++)
-		if (batch->span.blocks[i].pair_pmd)
-			WARN_ON_ONCE(!vmremap_pair_take_spare(
-				&batch->span, &batch->span.blocks[i]));
+	for (i = 0; i < span->nr_blocks; i++) {
+		struct vmremap_block *block = &span->blocks[i];
+
+		if (block->pair_pmd)
+			WARN_ON_ONCE(!vmremap_pair_take_spare(span, block));
+	}
 }
 
 /* All pages are locked: from here on nothing can fail. */

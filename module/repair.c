@@ -345,8 +345,7 @@ static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
  * Whether somebody has got hold of the folio to read or write its memory, or may
  * have: any reference that is not accounted for. What is being read into it from
  * a disk would not get into a copy. The caller has a reference, and the lock,
- * which keeps the folio from entering the swap cache; the number of mappings is
- * read later, because each has a reference too.
+ * which keeps the folio from entering the swap cache.
  */
 static bool is_in_use(struct folio *folio)
 {
@@ -354,6 +353,7 @@ static bool is_in_use(struct folio *folio)
 
 	if (folio_test_swapcache(folio))
 		references -= folio_nr_pages(folio);
+	/* A mapping goes first, and then its reference: that may only add one. */
 	smp_rmb();
 	return references != compat_folio_mapcount(folio);
 }
