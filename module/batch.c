@@ -1059,7 +1059,8 @@ static enum vmremap_stop move_planned(struct vmremap_batch *batch)
  * Locks both roots, where that is needed. There is no order among roots, so
  * while one is held the other is only tried for.
  */
-static int lock_two_roots(struct rw_semaphore *held, struct rw_semaphore *wanted)
+static int lock_two_roots(struct rw_semaphore *held,
+			  struct rw_semaphore *wanted)
 {
 	for (;;) {
 		int err = down_write_killable(held);
@@ -1163,7 +1164,7 @@ static int move_up_to_trouble(struct vmremap_batch *batch,
 	}
 }
 
-/* A call may be long; whoever waits for the lock gets it between two batches. */
+/* A call may be long; who waits for the lock gets it between two batches. */
 static int let_others_in(const struct vmremap_batch *batch)
 {
 	return batch->at.range < batch->nr_ranges &&

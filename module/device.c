@@ -137,7 +137,8 @@ static int get_args(const struct operation *op, void __user *arg,
 	return copy_to_user(arg, args, min(size, op->size)) ? -EFAULT : 0;
 }
 
-static long vmremap_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static long vmremap_ioctl(struct file *file, unsigned int cmd,
+			  unsigned long arg)
 {
 	const struct operation *op;
 	void __user *user = (void __user *)arg;

@@ -155,8 +155,8 @@ enum vmremap_stop {
  * @huge: the source had a huge page here when this was planned
  * @paired: 2 MiB on both sides: the page table or huge page moves as one
  * @dst_pmd: destination's PMD entry, once prepared
- * @dst_ptes: destination's entry of the first page, once prepared; NULL if there
- *	is no page table
+ * @dst_ptes: destination's entry of the first page, once prepared; NULL if
+ *	there is no page table
  * @dst_ptl: lock of @dst_ptes
  */
 struct vmremap_run {

@@ -48,10 +48,10 @@ int vmremap_alloc_table(struct mm_struct *mm, unsigned long addr)
  * The flags without which GUP and page faults do not ask a userfaultfd about
  * what it protects against reading (and writing), and leave it protected: those
  * that make a mapping accessible. The flag for such protection has to stay. A
- * migration that ends meanwhile, anywhere in the VMA, looks for it, and holds no
- * lock that keeps us out.
+ * migration that ends meanwhile, anywhere in the VMA, looks for it, and holds
+ * no lock that keeps us out.
  */
-static vm_flags_t barring_flags(struct vm_area_struct *vma)
+static vm_flags_t rwp_hidden_flags(struct vm_area_struct *vma)
 {
 	return userfaultfd_rwp(vma) ? vma->vm_flags & VM_ACCESS_FLAGS : VM_NONE;
 }
@@ -59,7 +59,7 @@ static vm_flags_t barring_flags(struct vm_area_struct *vma)
 /* Maps what a huge PMD entry maps by a page table; the folio stays whole. */
 int vmremap_split_pmd(struct vm_area_struct *vma, unsigned long addr)
 {
-	const vm_flags_t hide = barring_flags(vma);
+	const vm_flags_t hide = rwp_hidden_flags(vma);
 	struct page *page;
 	long got;
 
@@ -106,7 +106,7 @@ static int fault_errno(vm_fault_t fault)
 }
 
 /* Whether a userfaultfd protects the page at an address against reading too. */
-static bool is_barred(struct vm_area_struct *vma, unsigned long addr)
+static bool is_rwp_protected(struct vm_area_struct *vma, unsigned long addr)
 {
 	pmd_t *pmd;
 	pte_t pte;
@@ -126,7 +126,7 @@ static bool is_barred(struct vm_area_struct *vma, unsigned long addr)
  * Protects the page that a fault has put there, and mapped for nobody. False if
  * it is on its way to other memory, and will come back without protection.
  */
-static bool bar(struct vm_area_struct *vma, unsigned long addr)
+static bool rwp_protect(struct vm_area_struct *vma, unsigned long addr)
 {
 	pmd_t *pmd = vmremap_pmd(vma->vm_mm, addr);
 	spinlock_t *ptl;
@@ -155,11 +155,11 @@ static vm_flags_t hidden_flags(struct vm_area_struct *vma, unsigned int fault)
 
 	if (!(fault & FAULT_FLAG_WRITE))
 		watch &= ~VM_UFFD_WP;
-	return (vma->vm_flags & watch) | barring_flags(vma);
+	return (vma->vm_flags & watch) | rwp_hidden_flags(vma);
 }
 
-/* How often a page may be away on a migration just when it is to be protected. */
-#define MAX_BARS 100
+/* How often a page may be away, on a migration, when it is to be protected. */
+#define MAX_RWP_TRIES 100
 
 /*
  * Takes a page fault for an address of a VMA. A userfaultfd must not hear of
@@ -172,22 +172,22 @@ int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 {
 	const vm_flags_t hide = hidden_flags(vma, flags);
 	const vm_flags_t show = VM_NOHUGEPAGE & ~vma->vm_flags;
-	const bool barred = is_barred(vma, addr);
+	const bool rwp = is_rwp_protected(vma, addr);
 	const pgprot_t prot = vma->vm_page_prot;
 	unsigned int tries = 0;
 	vm_fault_t fault;
 
-	if (barred)
+	if (rwp)
 		WRITE_ONCE(vma->vm_page_prot, vm_get_page_prot(VM_NONE));
 	vm_flags_clear(vma, hide);
 	vm_flags_set(vma, show);
 	do {
 		fault = handle_mm_fault(vma, addr, flags | FAULT_FLAG_REMOTE,
 					NULL);
-	} while (barred && !bar(vma, addr) && ++tries < MAX_BARS);
+	} while (rwp && !rwp_protect(vma, addr) && ++tries < MAX_RWP_TRIES);
 	vm_flags_clear(vma, show);
 	vm_flags_set(vma, hide);
-	if (barred)
+	if (rwp)
 		WRITE_ONCE(vma->vm_page_prot, prot);
 	return fault_errno(fault);
 }

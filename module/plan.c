@@ -159,8 +159,8 @@ static bool join_close(const struct vmremap_batch *batch, struct hull *hull,
 }
 
 /*
- * Whether destinations have to be marked as they are checked. In order, and with
- * sources and destinations apart, no move can depend on an earlier one.
+ * Whether destinations have to be marked as they are checked. In order, and
+ * with sources and destinations apart, no move can depend on an earlier one.
  */
 static bool may_depend(const struct vmremap_batch *batch,
 		       const struct hull *hull)
@@ -247,7 +247,7 @@ static void advance(const struct vmremap_batch *batch,
 	}
 }
 
-/* How far a hole goes at least: where even the upper levels are missing, far. */
+/* How far a hole goes at least: where the upper levels are missing too, far. */
 static unsigned long hole_length(struct vmremap_batch *batch,
 				 const struct vmremap_cursor *at,
 				 const struct vmremap_run *run)

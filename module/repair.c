@@ -169,8 +169,8 @@ static bool can_read_in_unlocked(struct vmremap_batch *batch)
 
 /*
  * Takes a read fault for an address, if it is still memory of a kind that could
- * move, and no userfaultfd has begun to watch it. A fault that has to wait gives
- * the lock up, so all of that is asked again after it.
+ * move, and no userfaultfd has begun to watch it. A fault that has to wait
+ * gives the lock up, so all of that is asked again after it.
  */
 static int read_in_page(struct mm_struct *mm, unsigned long addr)
 {
@@ -342,10 +342,10 @@ static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
 }
 
 /*
- * Whether somebody has got hold of the folio to read or write its memory, or may
- * have: any reference that is not accounted for. What is being read into it from
- * a disk would not get into a copy. The caller has a reference, and the lock,
- * which keeps the folio from entering the swap cache.
+ * Whether somebody has got hold of the folio to read or write its memory, or
+ * may have: any reference that is not accounted for. What is being read into it
+ * from a disk would not get into a copy. The caller has a reference, and the
+ * lock, which keeps the folio from entering the swap cache.
  */
 static bool is_in_use(struct folio *folio)
 {
@@ -432,9 +432,9 @@ static int copy_out(struct vmremap_batch *batch, struct folio *folio,
 }
 
 /*
- * Only a part of a large folio is to move. The kernel may split the folio; where
- * it does not (before 7.2 there is no way to ask for one that is mapped by
- * single entries), the pages are copied as for a write after fork.
+ * Only a part of a large folio is to move. The kernel may split the folio;
+ * where it does not (before 7.2 there is no way to ask for one that is mapped
+ * by single entries), the pages are copied as for a write after fork.
  */
 static int break_folio_once(struct vmremap_batch *batch, unsigned long addr)
 {
