@@ -192,12 +192,38 @@ int vmremap_fault(struct vm_area_struct *vma, unsigned long addr,
 	return fault_errno(fault);
 }
 
+static pte_t entry_at(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = vmremap_pmd(mm, addr);
+
+	if (!pmd || !vmremap_pmd_is_table(*pmd))
+		return __pte(0);
+	return ptep_get(pte_offset_kernel(pmd, addr));
+}
+
+/* A zero page belongs to nobody, so its entry alone brings it back. */
+static void put_zero_page_back(struct vm_area_struct *vma, unsigned long addr,
+			       pte_t old)
+{
+	pmd_t *pmd = vmremap_pmd(vma->vm_mm, addr);
+	spinlock_t *ptl = pte_lockptr(vma->vm_mm, pmd);
+	pte_t *pte = pte_offset_kernel(pmd, addr);
+
+	spin_lock(ptl);
+	/* A dirty one is KSM's, and not counted any more. */
+	if (pte_none(ptep_get(pte)))
+		set_pte_at(vma->vm_mm, addr, pte, pte_mkclean(old));
+	spin_unlock(ptl);
+}
+
 /*
  * Gives a VMA an anon_vma, by a page fault whose page is discarded again. Other
- * threads must not write to that page meanwhile, so it is mapped for nobody.
+ * threads must not write to that page meanwhile, so it is mapped for nobody. All
+ * that can have been there before is the zero page.
  */
 int vmremap_make_anon_vma(struct vm_area_struct *vma, unsigned long addr)
 {
+	const pte_t old = entry_at(vma->vm_mm, addr);
 	const pgprot_t prot = vma->vm_page_prot;
 	unsigned int tries;
 	int err = 0;
@@ -207,6 +233,8 @@ int vmremap_make_anon_vma(struct vm_area_struct *vma, unsigned long addr)
 		err = vmremap_fault(vma, addr, FAULT_FLAG_WRITE);
 	WRITE_ONCE(vma->vm_page_prot, prot);
 	vmremap_discard(vma, addr, PAGE_SIZE);
+	if (pte_present(old) && pte_special(old))
+		put_zero_page_back(vma, addr, old);
 	if (err)
 		return err;
 	return vma->anon_vma ? 0 : -ENOMEM;

@@ -460,8 +460,11 @@ static int break_folio_once(struct vmremap_batch *batch, unsigned long addr)
 	return err;
 }
 
-/* A reference is mostly that of a list that the split has emptied by now. */
-#define MAX_BREAKS 5
+/*
+ * References come and go: with migrations, with lists that each CPU keeps. Those
+ * of I/O last longer.
+ */
+#define MAX_BREAKS 20
 
 static int break_folio(struct vmremap_batch *batch, unsigned long addr)
 {
@@ -472,10 +475,11 @@ static int break_folio(struct vmremap_batch *batch, unsigned long addr)
 		if (wait_for_folio(batch, addr) ||
 		    fatal_signal_pending(current))
 			return -EINTR;
+		if (tries)
+			schedule_timeout_killable(1);
 		err = break_folio_once(batch, addr);
-		cond_resched();
 	}
-	return err == -EAGAIN ? -EBUSY : err;
+	return err;
 }
 
 /* Something in the plan is not what it was when the plan was made. */
@@ -503,7 +507,7 @@ static int settle_plan(struct vmremap_batch *batch)
  * @why: what kept that page from moving
  *
  * Return: 0 if it is worth another try, VMREMAP_UNLOCK if that is to come after
- * vmremap_read_in(), or an errno: -ENOMEM, -EFAULT, -EBUSY, -EINTR
+ * vmremap_read_in(), or an errno: -ENOMEM, -EFAULT, -EBUSY, -EAGAIN, -EINTR
  */
 int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why)
 {

@@ -99,10 +99,8 @@ struct vmremap_range {
 #define VMREMAP_MOVE_ALLOW_SRC_HOLES (1U << 0)
 /*
  * What the destination holds is discarded as far as the call comes; where the
- * source has a hole (with ALLOW_SRC_HOLES) the destination gets one. A page that
- * was only ever read, which takes no memory, may be discarded further on too;
- * it reads the same. Without the flag a page in the destination ends the call
- * with EEXIST.
+ * source has a hole (with ALLOW_SRC_HOLES) the destination gets one. Without it
+ * a page in the destination ends the call with EEXIST.
  */
 #define VMREMAP_MOVE_REPLACE (1U << 1)
 /*
@@ -157,12 +155,13 @@ struct vmremap_range {
  * Errors that end the call at a page; what came before has moved
  *	ENOENT	the source has no page here, and ALLOW_SRC_HOLES is not given
  *	EEXIST	the destination has a page here, and REPLACE is not given
- *	EBUSY	the page is pinned (DMA, io_uring), or is a part of a large folio
- *		that is in use by other means, O_DIRECT for one; or it is shared,
- *		and UNSHARE is not given
+ *	EBUSY	the page is pinned (DMA, io_uring); or shared, and UNSHARE is
+ *		not given
  *	EFAULT	a guard, poison or write-protect marker (with REPLACE also in
  *		the destination), a page with a hardware error, or device memory
- *	EAGAIN	the kernel kept the page busy for too long; try again
+ *	EAGAIN	the kernel kept the page busy for too long; or it is a part of a
+ *		large folio of which somebody holds a reference without a pin, as
+ *		O_DIRECT may for the time of a transfer; try again
  *	ENOMEM	no memory to read it in or to copy it
  *	EINTR	a fatal signal came
  * Swapped pages are read in without the lock that keeps the mappings as they

@@ -507,7 +507,7 @@ START_TEST(page_of_a_folio_in_the_swap_cache_moves_alone)
 END_TEST
 
 /* What a disk is about to write into them would not get into copies. */
-START_TEST(part_of_a_huge_page_in_use_is_busy)
+START_TEST(part_of_a_huge_page_in_use_does_not_move)
 {
 	char *src = map_thp(1, 0, TAG);
 	char *dst = map_pages(BLOCK_PAGES, 3, SMALL);
@@ -517,7 +517,7 @@ START_TEST(part_of_a_huge_page_in_use_is_busy)
 	ck_sys(pipe(ends));
 	ck_assert_int_eq(vmsplice(ends[1], &piece, 1, 0), PAGE);
 	ck_move_ends(dst, page_at(src, 290), 20, HOLES | REPLACE | UNSHARE,
-		     EBUSY, 0);
+		     EAGAIN, 0);
 	ck_untouched(dst, src, BLOCK_PAGES, TAG);
 	ck_sys(close(ends[0]));
 	ck_sys(close(ends[1]));
@@ -1214,7 +1214,7 @@ static void add_states(Suite *s)
 	tcase_add_test(c, pinned_huge_page_is_busy);
 	tcase_add_test(c, pinned_huge_page_is_busy_not_congruent);
 	tcase_add_test(c, part_of_a_pinned_huge_page_is_busy);
-	tcase_add_test(c, part_of_a_huge_page_in_use_is_busy);
+	tcase_add_test(c, part_of_a_huge_page_in_use_does_not_move);
 	tcase_add_test(c, page_of_a_folio_in_the_swap_cache_moves_alone);
 }
 

@@ -423,6 +423,22 @@ START_TEST(pinned_page_is_busy_with_all_flags)
 }
 END_TEST
 
+START_TEST(failed_replace_keeps_what_was_only_read)
+{
+	struct pin pin;
+
+	if (!pin_pages(&pin, src, 1))
+		SKIP("io_uring is not to be had");
+	ck_zero(dst, 10);
+	ck_move_ends(dst, src, PAGES, REPLACE, EBUSY, 0);
+	ck_assert_uint_eq(count_present(dst, PAGES), 10);
+	ck_zero(dst, 10);
+	unpin_pages(&pin);
+	ck_move(dst, src, PAGES, REPLACE);
+	ck_arrived(dst, src, PAGES, TAG);
+}
+END_TEST
+
 START_TEST(page_with_a_reference_but_no_pin_moves)
 {
 	struct iovec piece = { .iov_base = src, .iov_len = 8 * PAGE };
@@ -856,6 +872,7 @@ static void add_pinned(Suite *s)
 	tcase_add_test(c, pinned_page_is_busy);
 	tcase_add_test(c, pinned_page_is_busy_congruent);
 	tcase_add_test(c, pinned_page_is_busy_with_all_flags);
+	tcase_add_test(c, failed_replace_keeps_what_was_only_read);
 	tcase_add_test(c, page_with_a_reference_but_no_pin_moves);
 }
 
