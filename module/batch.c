@@ -34,7 +34,7 @@
 #include "internal.h"
 
 /* In a row without any progress, before the caller is told to try again. */
-#define MAX_REPAIRS 100
+#define MAX_REPAIRS 200
 
 /* Room for what the call needs, up to what one batch may have. */
 static void set_limits(struct vmremap_batch *batch, unsigned int *max_blocks)
@@ -1156,6 +1156,7 @@ static int move_up_to_trouble(struct vmremap_batch *batch,
 		if (!*stop) {
 			batch->at = batch->planned;
 			batch->repairs = 0;
+			batch->waits = 0;
 		}
 		adapt_plan_length(batch, *stop);
 		if (!*stop || (!batch->stop_run && !batch->stop_page))
@@ -1168,7 +1169,8 @@ static int move_up_to_trouble(struct vmremap_batch *batch,
 static int let_others_in(const struct vmremap_batch *batch)
 {
 	return batch->at.range < batch->nr_ranges &&
-			       mmap_lock_is_contended(batch->mm) ?
+			       mmap_lock_is_contended(batch->mm) &&
+			       ktime_after(ktime_get(), batch->keep_until) ?
 		       VMREMAP_UNLOCK : 0;
 }
 
@@ -1177,8 +1179,8 @@ static int let_others_in(const struct vmremap_batch *batch)
  * @batch: with its ranges set; those from @batch->at on have been checked since
  *	the mmap lock was taken
  *
- * Return: 0; VMREMAP_UNLOCK, to be called again after vmremap_read_in(); or an
- * errno for the page at @batch->at. What is before that has moved, the rest is
+ * Return: 0; VMREMAP_UNLOCK, to be called again after vmremap_repair_unlocked(); or
+ * an errno for the page at @batch->at. What is before that has moved, the rest is
  * as it was.
  */
 int vmremap_batch_move_all(struct vmremap_batch *batch)
@@ -1189,6 +1191,7 @@ int vmremap_batch_move_all(struct vmremap_batch *batch)
 	/* The page tables may have changed while the lock was not held. */
 	memset(batch->pmds, 0, sizeof(batch->pmds));
 	batch->nr_swapped = 0;
+	batch->let_go = false;
 	while (batch->at.range < batch->nr_ranges && !err) {
 		if (fatal_signal_pending(current))
 			return -EINTR;

@@ -200,7 +200,7 @@ struct vmremap_cursor {
 	unsigned long offset;	/* bytes of it that are done */
 };
 
-/* Not an error: drop the mmap lock, read in what is swapped out, go on. */
+/* Not an error: drop the mmap lock, do what has to be done without it, go on. */
 #define VMREMAP_UNLOCK 1
 
 #define VMREMAP_MAX_READ_IN 1024U
@@ -241,8 +241,11 @@ struct vmremap_cursor {
  * @large_range: index of the range that @large was locked for
  * @large_left: its entries that are still to be moved
  * @repairs: how many there were since a page has moved
+ * @waits: and how many of these waited for others to let go of a folio
  * @swapped: addresses of pages to be read in without the mmap lock
  * @nr_swapped: their number
+ * @let_go: wait a moment without the mmap lock
+ * @keep_until: until then who waits for the mmap lock does not get it
  * @shared: entries of a page table that were marked as shared, to be copied
  * @need_grace_period: rmap walkers may still carry an old anon_vma
  */
@@ -278,8 +281,11 @@ struct vmremap_batch {
 	unsigned int large_range;
 	int large_left;
 	unsigned int repairs;
+	unsigned int waits;
 	unsigned long *swapped;
 	unsigned int nr_swapped;
+	bool let_go;
+	ktime_t keep_until;
 	DECLARE_BITMAP(shared, PTRS_PER_PTE);
 	bool need_grace_period;
 };
@@ -296,6 +302,6 @@ int vmremap_plan_prepare(struct vmremap_batch *batch);
 
 /* repair.c: make a page movable that is not. */
 int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why);
-int vmremap_read_in(struct vmremap_batch *batch);
+int vmremap_repair_unlocked(struct vmremap_batch *batch);
 
 #endif /* VMREMAP_INTERNAL_H */

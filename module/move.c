@@ -117,13 +117,29 @@ static int check_mappings(const struct vmremap_batch *batch)
 	return 0;
 }
 
+/*
+ * Whenever the lock was given away all mappings have to be checked again. So it
+ * is kept for as long as that takes, and for a moment in any case: however many
+ * wait, no more than half of the time goes into checks.
+ */
+static int check_mappings_and_keep_lock(struct vmremap_batch *batch)
+{
+	ktime_t start = ktime_get(), end;
+	int err = check_mappings(batch);
+
+	end = ktime_get();
+	batch->keep_until = ktime_add_ms(ktime_add(end, ktime_sub(end, start)),
+					 1);
+	return err;
+}
+
 static int move_under_lock(struct vmremap_batch *batch)
 {
 	int err;
 
 	if (mmap_write_lock_killable(batch->mm))
 		return -EINTR;
-	err = check_mappings(batch);
+	err = check_mappings_and_keep_lock(batch);
 	if (!err)
 		err = vmremap_batch_move_all(batch);
 	/*
@@ -144,7 +160,7 @@ static int move_all(struct vmremap_batch *batch)
 	do {
 		err = move_under_lock(batch);
 		if (err == VMREMAP_UNLOCK) {
-			err = vmremap_read_in(batch);
+			err = vmremap_repair_unlocked(batch);
 			if (!err)
 				err = VMREMAP_UNLOCK;
 		}

@@ -541,6 +541,7 @@ static int prepare_anon_vma(struct vmremap_batch *batch)
 	for (i = 0; i < batch->nr_runs && !err; i++) {
 		struct vmremap_run *run = &batch->runs[i];
 
+		batch->stop_run = i;
 		err = split_destination(batch, run);
 		if (!err)
 			err = vmremap_alloc_table(batch->mm, run->dst);

@@ -51,20 +51,29 @@ static bool needs_fault(struct mm_struct *mm, unsigned long addr, bool unshare,
 			unsigned int *fault_flags)
 {
 	pmd_t *pmd = vmremap_pmd(mm, addr);
+	bool needed, present;
+	spinlock_t *ptl;
 	pte_t pte;
 
 	*fault_flags = 0;
 	if (!pmd || pmd_none(*pmd))
 		return false;
-	if (!vmremap_pmd_is_table(*pmd)) {
-		if (pmd_present(*pmd))
-			*fault_flags = FAULT_FLAG_UNSHARE;
-		return pmd_needs_fault(*pmd, unshare);
+	/* Under the lock, or reclaim could free the page that is looked at. */
+	if (vmremap_pmd_is_table(*pmd)) {
+		ptl = pte_lockptr(mm, pmd);
+		spin_lock(ptl);
+		pte = ptep_get(pte_offset_kernel(pmd, addr));
+		present = pte_present(pte);
+		needed = pte_needs_fault(pte, unshare);
+	} else {
+		ptl = pmd_lock(mm, pmd);
+		present = pmd_present(*pmd);
+		needed = pmd_needs_fault(*pmd, unshare);
 	}
-	pte = ptep_get(pte_offset_kernel(pmd, addr));
-	if (pte_present(pte))
+	spin_unlock(ptl);
+	if (present)
 		*fault_flags = FAULT_FLAG_UNSHARE;
-	return pte_needs_fault(pte, unshare);
+	return needed;
 }
 
 /* Faults until a page is present, and not shared; returns how many it took. */
@@ -109,14 +118,17 @@ static int fault_run(struct vmremap_batch *batch, const struct vmremap_run *run,
 static int fault_plan(struct vmremap_batch *batch)
 {
 	unsigned int i, budget = MAX_FAULTS;
-	int err = 0;
+	int err = fault_page(batch, batch->runs[0].src);
 
+	if (err < 0)
+		return err;
+	err = 0;
 	for (i = 0; i < batch->nr_runs && budget && !err; i++) {
 		if (!batch->runs[i].hole)
 			err = fault_run(batch, &batch->runs[i], &budget);
 		cond_resched();
 	}
-	return budget == MAX_FAULTS || err == -EINTR ? err : 0;
+	return err == -EINTR ? err : 0;
 }
 
 /* Tries without the mmap lock, before pages are read in under it. */
@@ -200,15 +212,15 @@ static int read_in_page(struct mm_struct *mm, unsigned long addr)
 }
 
 /**
- * vmremap_read_in - read in the pages that a repair has noted
+ * vmremap_repair_unlocked - what a repair has left to be done
  * @batch: the mmap lock is not held
  *
- * What goes wrong with a page does not matter: it may be gone, and its mapping
- * too. Whoever looks next will see.
+ * Reads in the pages that were noted. What goes wrong with one does not matter:
+ * it may be gone, and its mapping too. Whoever looks next will see.
  *
  * Return: 0 or -EINTR
  */
-int vmremap_read_in(struct vmremap_batch *batch)
+int vmremap_repair_unlocked(struct vmremap_batch *batch)
 {
 	unsigned int i;
 
@@ -219,6 +231,8 @@ int vmremap_read_in(struct vmremap_batch *batch)
 			return err;
 		cond_resched();
 	}
+	if (batch->let_go)
+		schedule_timeout_killable(1);
 	return 0;
 }
 
@@ -315,8 +329,9 @@ static int share_entries(struct vmremap_batch *batch, struct folio *folio)
  * Takes back what share_entries() has marked and nobody has copied: a page that
  * looks shared would not move any more. Nobody can have come to share it, the
  * mmap lock has been held; and who has the folio lock finds no entry replaced
- * for a migration or a swap-out. No migration ends well, with the caller's
- * reference to the folio.
+ * for a migration, which the caller's reference makes fail. An entry that was
+ * replaced for a swap-out stays so; the next write to it settles the matter, as
+ * after a fork.
  */
 static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
 			    unsigned long start, unsigned long end)
@@ -349,13 +364,20 @@ static void unshare_entries(struct vmremap_batch *batch, struct folio *folio,
  */
 static bool is_in_use(struct folio *folio)
 {
-	int references = folio_ref_count(folio) - 1;
+	int mapcount = compat_folio_mapcount(folio), references;
 
+	/*
+	 * A mapping comes after its reference and goes before it. So there are
+	 * never fewer references, and one that is not a mapping's can be hidden
+	 * only if a mapping is missing just while they are counted.
+	 */
+	smp_rmb();
+	references = folio_ref_count(folio) - 1;
 	if (folio_test_swapcache(folio))
 		references -= folio_nr_pages(folio);
-	/* A mapping goes first, and then its reference: that may only add one. */
 	smp_rmb();
-	return references != compat_folio_mapcount(folio);
+	return references != mapcount ||
+	       compat_folio_mapcount(folio) != mapcount;
 }
 
 static int share_unused(struct vmremap_batch *batch, struct folio *folio)
@@ -365,7 +387,9 @@ static int share_unused(struct vmremap_batch *batch, struct folio *folio)
 	if (!folio_trylock(folio))
 		return err;
 	/* After the flush nobody can come to use it through these addresses. */
-	if (!is_in_use(folio))
+	if (folio_maybe_dma_pinned(folio))
+		err = -EBUSY;
+	else if (!is_in_use(folio))
 		err = share_entries(batch, folio);
 	folio_unlock(folio);
 	return err;
@@ -461,25 +485,43 @@ static int break_folio_once(struct vmremap_batch *batch, unsigned long addr)
 }
 
 /*
- * References come and go: with migrations, with lists that each CPU keeps. Those
- * of I/O last longer.
+ * References come and go: with migrations, with lists that each CPU keeps, with
+ * the transfers of O_DIRECT. One that stays for so many ticks may be the
+ * caller's own, which another try would wait for in vain.
  */
-#define MAX_BREAKS 20
+#define MAX_WAITS 100
 
+/*
+ * Whoever holds a reference may want the mmap lock before letting go of it, as
+ * get_user_pages() does for its later pages; so it is waited for without.
+ */
 static int break_folio(struct vmremap_batch *batch, unsigned long addr)
 {
-	unsigned int tries;
-	int err = -EAGAIN;
+	int err;
 
-	for (tries = 0; tries < MAX_BREAKS && err == -EAGAIN; tries++) {
-		if (wait_for_folio(batch, addr) ||
-		    fatal_signal_pending(current))
-			return -EINTR;
-		if (tries)
-			schedule_timeout_killable(1);
-		err = break_folio_once(batch, addr);
-	}
-	return err;
+	if (wait_for_folio(batch, addr))
+		return -EINTR;
+	err = break_folio_once(batch, addr);
+	if (err != -EAGAIN)
+		return err;
+	if (++batch->waits > MAX_WAITS)
+		return -EBUSY;
+	batch->let_go = true;
+	return VMREMAP_UNLOCK;
+}
+
+/*
+ * What looks like a part of a folio may be all of it, with pages that are still
+ * in the swap cache.
+ */
+static bool can_complete(struct vmremap_batch *batch, unsigned long addr)
+{
+	struct folio *folio = get_folio_at(batch->mm, addr);
+	bool swapcache = folio && folio_test_swapcache(folio);
+
+	if (folio)
+		folio_put(folio);
+	return swapcache && can_read_in_unlocked(batch);
 }
 
 /* Something in the plan is not what it was when the plan was made. */
@@ -507,7 +549,8 @@ static int settle_plan(struct vmremap_batch *batch)
  * @why: what kept that page from moving
  *
  * Return: 0 if it is worth another try, VMREMAP_UNLOCK if that is to come after
- * vmremap_read_in(), or an errno: -ENOMEM, -EFAULT, -EBUSY, -EAGAIN, -EINTR
+ * vmremap_repair_unlocked(), or an errno: -ENOMEM, -EFAULT, -EBUSY, -EAGAIN,
+ * -EINTR
  */
 int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why)
 {
@@ -524,6 +567,8 @@ int vmremap_repair(struct vmremap_batch *batch, enum vmremap_stop why)
 	case VMREMAP_LOCKED:
 		return wait_for_folio(batch, addr);
 	case VMREMAP_PARTIAL:
+		if (can_complete(batch, addr))
+			return VMREMAP_UNLOCK;
 		return break_folio(batch, addr);
 	default:
 		return settle_plan(batch);

@@ -155,13 +155,13 @@ struct vmremap_range {
  * Errors that end the call at a page; what came before has moved
  *	ENOENT	the source has no page here, and ALLOW_SRC_HOLES is not given
  *	EEXIST	the destination has a page here, and REPLACE is not given
- *	EBUSY	the page is pinned (DMA, io_uring); or shared, and UNSHARE is
- *		not given
+ *	EBUSY	the page is pinned (DMA, io_uring); or it is a part of a large
+ *		folio of which somebody keeps a reference without a pin
+ *		(vmsplice, a long transfer of O_DIRECT); or it is shared, and
+ *		UNSHARE is not given
  *	EFAULT	a guard, poison or write-protect marker (with REPLACE also in
  *		the destination), a page with a hardware error, or device memory
- *	EAGAIN	the kernel kept the page busy for too long; or it is a part of a
- *		large folio of which somebody holds a reference without a pin, as
- *		O_DIRECT may for the time of a transfer; try again
+ *	EAGAIN	the kernel kept the page busy for too long; try again
  *	ENOMEM	no memory to read it in or to copy it
  *	EINTR	a fatal signal came
  * Swapped pages are read in without the lock that keeps the mappings as they

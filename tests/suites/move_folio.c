@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moving large folios: 2 MiB pages mapped whole or by parts, and 64 KiB ones. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/uio.h>
 
 #include "lib/child.h"
@@ -517,12 +519,70 @@ START_TEST(part_of_a_huge_page_in_use_does_not_move)
 	ck_sys(pipe(ends));
 	ck_assert_int_eq(vmsplice(ends[1], &piece, 1, 0), PAGE);
 	ck_move_ends(dst, page_at(src, 290), 20, HOLES | REPLACE | UNSHARE,
-		     EAGAIN, 0);
+		     EBUSY, 0);
 	ck_untouched(dst, src, BLOCK_PAGES, TAG);
 	ck_sys(close(ends[0]));
 	ck_sys(close(ends[1]));
 	ck_move(dst, page_at(src, 290), 20, 0);
 	ck_holds(dst, 20, TAG + 290);
+}
+END_TEST
+
+struct holder {
+	int ends[2];
+	atomic_bool move_begins;
+};
+
+/* Wants the lock of the mappings before it lets go, as many a holder does. */
+static void *map_and_let_go(void *arg)
+{
+	struct holder *holder = arg;
+	void *map;
+
+	while (!atomic_load(&holder->move_begins))
+		sched_yield();
+	/* By then the move has the lock. */
+	usleep(20000);
+	map = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert(map != MAP_FAILED);
+	munmap(map, PAGE);
+	close(holder->ends[0]);
+	close(holder->ends[1]);
+	return NULL;
+}
+
+static int move_part_in_use(void)
+{
+	char *src = map_thp(1, 0, TAG);
+	char *dst = map_pages(BLOCK_PAGES, 3, SMALL);
+	struct iovec piece = { .iov_base = page_at(src, 300), .iov_len = PAGE };
+	struct holder holder = {};
+	pthread_t thread;
+	size_t moved;
+	int rc;
+
+	ck_sys(pipe(holder.ends));
+	ck_assert_int_eq(vmsplice(holder.ends[1], &piece, 1, 0), PAGE);
+	ck_assert(pthread_create(&thread, NULL, map_and_let_go, &holder) == 0);
+	atomic_store(&holder.move_begins, true);
+	rc = vmremap_move(dev, dst, page_at(src, 290), 20 * PAGE, 0, &moved);
+	pthread_join(thread, NULL);
+	if (!rc)
+		ck_holds(dst, 20, TAG + 290);
+	unmap_pages(src, BLOCK_PAGES);
+	unmap_pages(dst, BLOCK_PAGES);
+	return rc;
+}
+
+START_TEST(part_of_a_huge_page_moves_when_its_holder_lets_go)
+{
+	size_t tries;
+	int rc = -EBUSY;
+
+	/* A holder that gets no processor for so long is not to be blamed. */
+	for (tries = 0; tries < 10 && rc == -EBUSY; tries++)
+		rc = move_part_in_use();
+	ck_assert_int_eq(rc, 0);
 }
 END_TEST
 
@@ -1048,6 +1108,23 @@ static char *map_zero_device(size_t blocks)
 	return base;
 }
 
+/* It cannot move as a whole: the index of its first page would be negative. */
+START_TEST(rest_of_a_pinned_huge_page_at_offset_zero_is_busy)
+{
+	char *src = map_thp(1, 0, TAG), *zero = map_zero_device(1);
+	struct pin pin;
+
+	if (!pin_pages(&pin, page_at(src, 300), 1))
+		SKIP("io_uring is not to be had");
+	ck_sys(munmap(src, 50 * PAGE));
+	ck_move_ends(zero, page_at(src, 50), 462, 0, EBUSY, 0);
+	ck_holds(page_at(src, 50), 462, TAG + 50);
+	unpin_pages(&pin);
+	ck_move(zero, page_at(src, 50), 462, 0);
+	ck_holds(zero, 462, TAG + 50);
+}
+END_TEST
+
 /* The kernel can page out only what it finds by the folio's index. */
 static void through_zero_device(char *src, size_t pages, size_t phase)
 {
@@ -1215,6 +1292,7 @@ static void add_states(Suite *s)
 	tcase_add_test(c, pinned_huge_page_is_busy_not_congruent);
 	tcase_add_test(c, part_of_a_pinned_huge_page_is_busy);
 	tcase_add_test(c, part_of_a_huge_page_in_use_does_not_move);
+	tcase_add_test(c, part_of_a_huge_page_moves_when_its_holder_lets_go);
 	tcase_add_test(c, page_of_a_folio_in_the_swap_cache_moves_alone);
 }
 
@@ -1247,6 +1325,7 @@ static void add_zero_device(Suite *s)
 {
 	TCase *c = add_case(s, "zero device");
 
+	tcase_add_test(c, rest_of_a_pinned_huge_page_at_offset_zero_is_busy);
 	tcase_add_test(c, pages_of_the_zero_device_can_be_found_again);
 	tcase_add_test(c, replace_discards_huge_pages_of_the_zero_device);
 	tcase_add_test(c,
