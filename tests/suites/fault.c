@@ -21,6 +21,7 @@
 #include "lib/moves.h"
 #include "lib/pin.h"
 #include "lib/random.h"
+#include "lib/tell.h"
 #include "lib/uffd.h"
 
 #ifndef MADV_COLLAPSE
@@ -1305,25 +1306,17 @@ START_TEST(faults_at_random)
 	is_random = true;
 	seed = given && *given ? strtoull(given, NULL, 0)
 			       : (uint64_t)time(NULL) << 16 ^ getpid();
-	fprintf(stderr, "VMREMAP_SEED=%lu repeats this\n", seed);
+	tell("VMREMAP_SEED=%lu repeats this", seed);
 	for (draws = 0; draws < 20 || now() < end; draws++)
 		try_at_random();
 	check_uses();
 }
 END_TEST
 
-/* Into the kernel's log as well, which is kept; as no warning. */
-#define LEVEL "<14>"
-
 static void tell_totals(void)
 {
-	char text[100];
-
-	snprintf(text, sizeof(text),
-		 LEVEL "fault: %lu faults injected over %lu calls\n",
-		 totals->faults, totals->calls);
-	fputs(text + strlen(LEVEL), stdout);
-	write_knob("/dev/kmsg", text);
+	tell("%lu faults injected over %lu calls", totals->faults,
+	     totals->calls);
 }
 
 static void add_test(Suite *suite, const char *name, const TTest *test,

@@ -12,7 +12,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -22,6 +21,7 @@
 #include "lib/fuzz_calls.h"
 #include "lib/fuzz_company.h"
 #include "lib/fuzz_worker.h"
+#include "lib/tell.h"
 
 #define WORKER_SECONDS 6
 #define WORKER_STEPS 2500
@@ -49,25 +49,6 @@ static double patience(void)
 static unsigned int seconds(void)
 {
 	return seconds_from("VMREMAP_FUZZ_SECONDS", 25);
-}
-
-/* Also in the kernel log, which is kept if all goes well too. */
-__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
-{
-	int log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	char line[900] = "<14>fuzz_ioctl: ";
-	size_t at = strlen(line);
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(line + at, sizeof(line) - at, format, arguments);
-	va_end(arguments);
-	fprintf(stderr, "%s\n", strchr(line, '>') + 1);
-	if (log < 0)
-		return;
-	if (write(log, line, strlen(line)) < 0)
-		fprintf(stderr, "the kernel log does not take it\n");
-	close(log);
 }
 
 /* Knobs, and a group with little memory */

@@ -19,6 +19,7 @@
 
 #include "lib/model_calls.h"
 #include "lib/servant.h"
+#include "lib/tell.h"
 
 #define STEPS_OF_A_CHILD 6
 
@@ -245,21 +246,20 @@ static void take_step(void)
 
 static void report(void)
 {
+	char results[400] = "";
+	size_t at = 0;
 	int error;
 
-	fprintf(stderr,
-		"fuzz_model: %lu steps, %zu moves, %zu pages moved, "
-		"%zu children, %zu faults served, %zu comparisons of all, "
-		"seed %lu; moves:",
-		ledger->step, ledger->moves, ledger->pages_moved,
-		ledger->children, ledger->faults_served, ledger->comparisons,
-		ledger->seed);
-	for (error = 0; error < MAX_ERROR; error++) {
-		if (ledger->by_error[error])
-			fprintf(stderr, " %zu %s", ledger->by_error[error],
-				error ? strerrorname_np(error) : "whole");
-	}
-	fprintf(stderr, "\n");
+	for (error = 0; error < MAX_ERROR; error++)
+		if (ledger->by_error[error] && at < sizeof(results))
+			at += snprintf(results + at, sizeof(results) - at,
+				       " %zu %s", ledger->by_error[error],
+				       error ? strerrorname_np(error)
+					     : "whole");
+	tell("%lu steps, %zu moves, %zu pages moved, %zu children, "
+	     "%zu faults served, %zu comparisons of all, seed %lu; moves:%s",
+	     ledger->step, ledger->moves, ledger->pages_moved, ledger->children,
+	     ledger->faults_served, ledger->comparisons, ledger->seed, results);
 }
 
 static void end_processes(void)
@@ -283,7 +283,7 @@ START_TEST(random_operations_match_the_model)
 	uint64_t seed = given && *given ? strtoull(given, NULL, 0)
 					: (uint64_t)time(NULL) << 16 ^ getpid();
 
-	fprintf(stderr, "VMREMAP_SEED=%lu repeats this\n", seed);
+	tell("VMREMAP_SEED=%lu repeats this", seed);
 	is_traced = seconds_from("VMREMAP_FUZZ_TRACE", 0);
 	start_processes(seed);
 	while (now() < end)

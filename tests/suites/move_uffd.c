@@ -178,8 +178,11 @@ static void *fault_all(void *argument)
 	return NULL;
 }
 
-/* Threads that fault on one page get one message each; later ones find it. */
-static void serve(int uffd, char *from, char *to, char *fault, size_t pages)
+/*
+ * Threads that fault on one page get one message each; later ones find it.
+ * Returns how many pages it has moved.
+ */
+static size_t serve(int uffd, char *from, char *to, char *fault, size_t pages)
 {
 	size_t first = (fault - to) / PAGE / pages * pages, moved = UNSET;
 	int rc;
@@ -190,6 +193,7 @@ static void serve(int uffd, char *from, char *to, char *fault, size_t pages)
 		      strerror(-rc));
 	ck_assert_uint_eq(moved, rc ? 0 : pages * PAGE);
 	uffd_wake(uffd, page_at(to, first), pages);
+	return moved / PAGE;
 }
 
 static void serve_faulters(size_t pages, size_t dst_phase)
@@ -199,6 +203,7 @@ static void serve_faulters(size_t pages, size_t dst_phase)
 	char *to = map_pages(SERVED, dst_phase, SMALL);
 	int uffd = watch(to, SERVED, 0, MISSING);
 	struct faulter faulters[FAULTERS] = { 0 };
+	size_t served = 0;
 	char *fault;
 	int i;
 
@@ -209,11 +214,12 @@ static void serve_faulters(size_t pages, size_t dst_phase)
 		pthread_create(&faulters[i].thread, NULL, fault_all,
 			       &faulters[i]);
 	}
-	while (count_present(to, SERVED) < SERVED) {
+	while (served < SERVED) {
 		fault = uffd_next_fault(uffd, 200);
 		if (fault)
-			serve(uffd, from, to, fault, pages);
+			served += serve(uffd, from, to, fault, pages);
 	}
+	ck_assert_uint_eq(count_present(to, SERVED), SERVED);
 	/* Whoever came in between waits for a page that is there. */
 	while ((fault = uffd_next_fault(uffd, 500)))
 		uffd_wake(uffd, fault, 1);
