@@ -181,34 +181,54 @@ static bool can_read_in_unlocked(struct vmremap_batch *batch)
 
 /*
  * Takes a read fault for an address, if it is still memory of a kind that could
- * move, and no userfaultfd has begun to watch it. A fault that has to wait
- * gives the lock up, so all of that is asked again after it.
+ * move, and no userfaultfd has begun to watch it.
  */
-static int read_in_page(struct mm_struct *mm, unsigned long addr)
+static vm_fault_t read_in_page(struct mm_struct *mm, unsigned long addr,
+			       unsigned int flags)
 {
-	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE |
-			     FAULT_FLAG_REMOTE;
-	vm_fault_t fault = VM_FAULT_RETRY;
+	struct vm_area_struct *vma = find_vma(mm, addr);
 
-	while (fault & VM_FAULT_RETRY) {
-		struct vm_area_struct *vma;
+	if (!vma || addr < vma->vm_start || !vma_is_anonymous(vma) ||
+	    !(vma->vm_flags & VM_WRITE) || vma->vm_flags & __VM_UFFD_FLAGS)
+		return 0;
+	return handle_mm_fault(vma, addr,
+			       flags | FAULT_FLAG_ALLOW_RETRY |
+				       FAULT_FLAG_KILLABLE | FAULT_FLAG_REMOTE,
+			       NULL);
+}
 
-		if (mmap_read_lock_killable(mm))
-			return -EINTR;
-		vma = find_vma(mm, addr);
-		if (!vma || addr < vma->vm_start || !vma_is_anonymous(vma) ||
-		    !(vma->vm_flags & VM_WRITE) ||
-		    vma->vm_flags & __VM_UFFD_FLAGS)
-			fault = 0;
-		else
-			fault = handle_mm_fault(vma, addr, flags, NULL);
-		if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
-			mmap_read_unlock(mm);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		flags |= FAULT_FLAG_TRIED;
-	}
-	return 0;
+/*
+ * For so long the lock is kept although others want it for writing. To get it
+ * may take longer than to read in a page, behind a writer that has to wait for
+ * a slow reader.
+ */
+#define READ_IN_MS 10
+
+/*
+ * Reads in pages from the one at @at on. The mmap lock is given up in the end,
+ * in any case where a fault has to wait: so every page is looked up anew.
+ */
+static void read_in_pages(struct vmremap_batch *batch, unsigned int *at,
+			  unsigned int *flags)
+{
+	ktime_t end = ktime_add_ms(ktime_get(), READ_IN_MS);
+	struct mm_struct *mm = batch->mm;
+	vm_fault_t fault;
+
+	do {
+		fault = read_in_page(mm, batch->swapped[*at], *flags);
+		if (fault & VM_FAULT_RETRY) {
+			*flags = FAULT_FLAG_TRIED;
+			return;
+		}
+		*flags = 0;
+		++*at;
+		if (fault & VM_FAULT_COMPLETED)
+			return;
+		cond_resched();
+	} while (*at < batch->nr_swapped && !fatal_signal_pending(current) &&
+		 (!mmap_lock_is_contended(mm) || ktime_before(ktime_get(), end)));
+	mmap_read_unlock(mm);
 }
 
 /**
@@ -222,14 +242,13 @@ static int read_in_page(struct mm_struct *mm, unsigned long addr)
  */
 int vmremap_repair_unlocked(struct vmremap_batch *batch)
 {
-	unsigned int i;
+	unsigned int at = 0, flags = 0;
 
-	for (i = 0; i < batch->nr_swapped; i++) {
-		int err = read_in_page(batch->mm, batch->swapped[i]);
-
-		if (err)
-			return err;
-		cond_resched();
+	while (at < batch->nr_swapped) {
+		if (fatal_signal_pending(current) ||
+		    mmap_read_lock_killable(batch->mm))
+			return -EINTR;
+		read_in_pages(batch, &at, &flags);
 	}
 	if (batch->let_go)
 		schedule_timeout_killable(1);
@@ -375,6 +394,7 @@ static bool is_in_use(struct folio *folio)
 	references = folio_ref_count(folio) - 1;
 	if (folio_test_swapcache(folio))
 		references -= folio_nr_pages(folio);
+	/* Counts the mappings once more, after the references. */
 	smp_rmb();
 	return references != mapcount ||
 	       compat_folio_mapcount(folio) != mapcount;
