@@ -1171,12 +1171,16 @@ enum {
 	USES
 };
 
-/* Each of two CPUs may keep 64 freed slots of swap for later. */
+/*
+ * The test copies pages of its own that it had in common with its parent, some
+ * 300 KiB over a long run; a page lost in each call would be more. Each of two
+ * CPUs may keep 64 freed slots of swap for later.
+ */
 static const struct use {
 	const char *name;
 	long tolerance_kb;
 } uses[USES] = {
-	[ANON] = { "anon", 256 },
+	[ANON] = { "anon", 1024 },
 	[KERNEL] = { "kernel", 64 },
 	[SWAP] = { "swap", 2 * 64 * 4 + 64 },
 };
@@ -1223,8 +1227,9 @@ static void check_uses(void)
 		usleep(500000);
 	tell("anon memory grew by %ld KiB, kernel memory by %ld, swap by %ld",
 	     grown_kb[ANON], grown_kb[KERNEL], grown_kb[SWAP]);
-	ck_assert_msg(!use, "%s memory grew by %ld KiB", use->name,
-		      grown_kb[use - uses]);
+	if (use)
+		ck_abort_msg("%s memory grew by %ld KiB", use->name,
+			     grown_kb[use - uses]);
 }
 
 static bool begin_test(void)
