@@ -1337,13 +1337,8 @@ static void add_test(Suite *suite, const char *name, const TTest *test,
 	tcase_add_test(tcase, test);
 }
 
-int main(void)
+static void add_all_scenarios(Suite *s)
 {
-	Suite *s = suite_create("fault");
-	int status;
-
-	totals = mmap(NULL, sizeof(*totals), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	add_test(s, "opening", faults_of_opening_and_asking, TIMEOUT);
 	add_test(s, "small", faults_of_moving_small_pages, TIMEOUT);
 	add_test(s, "large", faults_of_moving_large_folios, TIMEOUT);
@@ -1351,6 +1346,17 @@ int main(void)
 		 TIMEOUT);
 	add_test(s, "ends", faults_of_moves_that_end_early, TIMEOUT);
 	add_test(s, "vectors", faults_of_vectors, TIMEOUT);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("fault");
+	int status;
+
+	totals = mmap(NULL, sizeof(*totals), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!seconds_at_random())
+		add_all_scenarios(s);
 	/* As long as someone asks for. */
 	add_test(s, "random", faults_at_random,
 		 TIMEOUT + 2 * seconds_at_random());
